@@ -1,0 +1,3 @@
+export { accounts } from './accounts.js';
+export { inventory } from './inventory.js';
+export { OrderItem, OrderRequest, PlaceOrder, totalOf } from './orders.js';

@@ -1,0 +1,58 @@
+/** What a step asks for: `do` applies it, `undo` takes it back. */
+export type StepAction = 'do' | 'undo';
+
+/** A parsed effect key: which step of which saga, and in which direction. */
+export interface EffectId {
+  readonly sagaId: string;
+  readonly step: string;
+  readonly action: StepAction;
+}
+
+const UUID = '[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}';
+const SAGA_ID = new RegExp(`^sg_${UUID}$`);
+const EFFECT_KEY = new RegExp(`^(sg_${UUID})/([a-z][a-z0-9-]{0,62})/(do|undo)$`);
+const STEP_NAME = /^[a-z][a-z0-9-]{0,62}$/;
+
+/**
+ * The id of a saga, from a UUIDv7 (RFC 9562): sortable by time, never client text, and the id of its workflow too.
+ *
+ * @throws TypeError when `uuid` is not a lower-case UUIDv7
+ * @example sagaId('0198c5a0-7e1c-7000-8000-000000000001') // 'sg_0198c5a0-7e1c-7000-8000-000000000001'
+ */
+export function sagaId(uuid: string): string {
+  const id = `sg_${uuid}`;
+  if (!isSagaId(id)) throw new TypeError(`'${uuid}' is not a UUIDv7; generate saga ids with UUID version 7`);
+  return id;
+}
+
+/** Whether `text` is a saga id, so that a lookup of anything else need not reach the database. */
+export function isSagaId(text: string): boolean {
+  return SAGA_ID.test(text);
+}
+
+/** Whether `text` may name a step: lower-case kebab, at most 63 characters. */
+export function isStepName(text: string): boolean {
+  return STEP_NAME.test(text);
+}
+
+/**
+ * The idempotency key of one effect. It never changes over retry, reset, replay, edit or manual resend.
+ *
+ * @example effectKey({ sagaId: 'sg_…', step: 'stock', action: 'do' }) // 'sg_…/stock/do'
+ */
+export function effectKey({ sagaId, step, action }: EffectId): string {
+  return `${sagaId}/${step}/${action}`;
+}
+
+/**
+ * Takes an effect key apart.
+ *
+ * @returns the parts, or undefined when `key` is not an effect key of a saga
+ * @example parseEffectKey('sg_…/stock/undo')?.action // 'undo'
+ */
+export function parseEffectKey(key: string): EffectId | undefined {
+  const match = EFFECT_KEY.exec(key);
+  if (!match) return undefined;
+  const [, id, step, action] = match;
+  return { sagaId: id!, step: step!, action: action as StepAction };
+}

@@ -1,0 +1,21 @@
+export { defineSaga } from './define-saga.js';
+export type {
+  GroupBuilder,
+  LocalOptions,
+  PayloadBuilder,
+  SagaBuilder,
+  SagaDefinition,
+  SagaOptions,
+  Scope,
+  StepOptions,
+} from './define-saga.js';
+export { defineMessage, type MessageContract } from './message-contract.js';
+export { localWork, type LocalContext, type LocalRef, type LocalWork } from './local-work.js';
+export { FencedError, ParkedError, RejectedError, RetryableError, SagaDefinitionError, type Reason } from './errors.js';
+export { effectKey, isSagaId, parseEffectKey, type EffectId, type StepAction } from './ids.js';
+export type { Duration } from './duration.js';
+export type { RetryOptions, RetryPolicy } from './retry.js';
+export type { Plan, PlanGroup, PlanStep, StepKind } from './plan.js';
+export { isTerminal, SAGA_STATES, type SagaEnd, type SagaOutcome, type SagaStart, type SagaState } from './state.js';
+export { outcomeKindOf, type Outcome } from './outcome.js';
+export { ENVELOPE_HEADERS, type Envelope } from './envelope.js';

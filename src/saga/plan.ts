@@ -1,0 +1,44 @@
+import type { RetryPolicy } from './retry.js';
+
+/**
+ * What giving up on a step means. `compensatable`: undone. `pivot`: the point of no return; once done, the saga only goes
+ * forward. `retriable`: after the pivot, or without an undo; tried until it succeeds, then parked.
+ */
+export type StepKind = 'compensatable' | 'pivot' | 'retriable';
+
+/** One step as data: everything about it that must not change while a saga is in flight. */
+export interface PlanStep {
+  readonly name: string;
+  readonly type: 'local' | 'message';
+  readonly kind: StepKind;
+  /** The local transaction's name (`orders.place`) or the message type (`inventory.deduct`). */
+  readonly action: string;
+  /** The same for `undo`; absent when it has none. */
+  readonly undo?: string;
+  readonly retry: RetryPolicy;
+  readonly undoRetry: RetryPolicy;
+}
+
+/** Steps that run at the same time, and are undone at the same time. */
+export interface PlanGroup {
+  readonly parallel: readonly PlanStep[];
+}
+
+/** The steps of a saga as pinned when it is accepted; it travels in the workflow's input. */
+export interface Plan {
+  /** The saga type, e.g. `place-order`. */
+  readonly saga: string;
+  /** From acceptance to the decision to compensate, in ms; absent: none. */
+  readonly deadlineMs?: number;
+  readonly items: readonly (PlanStep | PlanGroup)[];
+}
+
+/** The steps of a plan item: itself, or the members of its group. */
+export function stepsOf(item: PlanStep | PlanGroup): readonly PlanStep[] {
+  return 'parallel' in item ? item.parallel : [item];
+}
+
+/** All steps of a plan, in the order of the definition. */
+export function allSteps(plan: Plan): readonly PlanStep[] {
+  return plan.items.flatMap(stepsOf);
+}

@@ -1,0 +1,40 @@
+import type { Reason } from './errors.js';
+import type { Plan } from './plan.js';
+
+/**
+ * The states of a saga.
+ * ```
+ * accepted ─▶ running ─▶ completed
+ *     │          ├─▶ compensating ─▶ compensated
+ *     └──────────┘        ├─▶ parked (an undo that cannot succeed)
+ *                └─▶ parked (a step after the pivot that cannot succeed)
+ * parked ─▶ running | compensating (an operator's retry)
+ * ```
+ */
+export const SAGA_STATES = ['accepted', 'running', 'completed', 'compensating', 'compensated', 'parked'] as const;
+export type SagaState = (typeof SAGA_STATES)[number];
+
+/** The two ways in which a saga ends. */
+export type SagaOutcome = 'completed' | 'compensated';
+
+/** Whether a saga in this state will never change again. */
+export function isTerminal(state: SagaState): state is SagaOutcome {
+  return state === 'completed' || state === 'compensated';
+}
+
+/** The input of a saga's workflow: everything it needs, pinned when the saga was accepted. */
+export interface SagaStart<Input = unknown> {
+  readonly sagaId: string;
+  readonly tenantId: string;
+  readonly plan: Plan;
+  readonly input: Input;
+  /** When it was accepted, ms since the epoch; the deadline counts from here. */
+  readonly acceptedAtMs: number;
+}
+
+/** The result of a saga's workflow, as the Temporal Web UI shows it. */
+export interface SagaEnd {
+  readonly sagaId: string;
+  readonly outcome: SagaOutcome;
+  readonly reason?: Reason;
+}
