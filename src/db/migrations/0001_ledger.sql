@@ -13,7 +13,10 @@ create table settle.saga (
   input           jsonb not null,
   state           text not null default 'accepted'
                   check (state in ('accepted', 'running', 'completed', 'compensating', 'compensated', 'parked')),
+  -- why it compensates; null while it goes forward
   reason          jsonb,
+  -- why it is parked; null unless it is
+  park_reason     jsonb,
   cancel_reason   jsonb,
   accepted_at     timestamptz not null default clock_timestamp(),
   updated_at      timestamptz not null default clock_timestamp(),
@@ -56,7 +59,7 @@ create table settle.message_log (
   type         text not null,
   payload      jsonb not null,
   revision     int not null default 0,
-  status       text not null default 'pending' check (status in ('pending', 'sent', 'rejected', 'dead')),
+  status       text not null default 'pending' check (status in ('pending', 'sent', 'rejected', 'dead', 'withdrawn')),
   attempts     int not null default 0,
   result       jsonb,
   reason       jsonb,

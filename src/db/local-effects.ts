@@ -1,0 +1,121 @@
+import type pg from 'pg';
+import { RejectedError, type Reason } from '../saga/errors.js';
+import { effectKey, type EffectId } from '../saga/ids.js';
+import { withTransaction, type Transaction } from './pool.js';
+import { enterForward } from './saga-store.js';
+
+/** A message that a local transaction owes: it commits with the business row, or not at all. */
+export interface OwedMessage {
+  readonly step: string;
+  readonly type: string;
+  readonly payload: unknown;
+}
+
+/** One local step, and what to do in its transaction. */
+export interface LocalEffect {
+  readonly effect: EffectId;
+  readonly tenantId: string;
+  /** The business work; its writes and its record commit together. */
+  readonly work: (tx: Transaction) => Promise<unknown>;
+  /** The messages that its result owes. */
+  readonly owes?: (result: unknown) => readonly OwedMessage[];
+}
+
+/** What the guard row says about an effect. */
+interface Recorded {
+  readonly status: 'applied' | 'rejected' | 'tombstone' | 'nothing-to-undo';
+  readonly result: unknown;
+  readonly reason: Reason | null;
+}
+
+/**
+ * Applies the `do` of a local step at most once: the guard row, the business row and the messages owed are one transaction.
+ * A repetition returns the stored result; a stored rejection is thrown again.
+ *
+ * @throws RejectedError when the work refused, now or before
+ * @throws FencedError when the saga has decided to compensate
+ */
+export async function applyLocal(pool: pg.Pool, local: LocalEffect): Promise<unknown> {
+  const recorded = await withTransaction(pool, async (tx) => {
+    const earlier = await claim(tx, local.effect);
+    if (earlier) return earlier;
+    await enterForward(tx, local.effect);
+    return runGuarded(tx, local);
+  });
+  if (recorded.status === 'applied') return recorded.result;
+  const { code, message } = recorded.reason ?? { code: 'undone', message: 'was undone before it was done' };
+  throw new RejectedError(code, message);
+}
+
+/**
+ * Takes a local step back at most once. When its `do` never happened, a tombstone is left so that a late one is refused.
+ */
+export async function undoLocal(pool: pg.Pool, local: LocalEffect): Promise<void> {
+  await withTransaction(pool, async (tx) => {
+    if (await claim(tx, local.effect)) return;
+    const forward: EffectId = { ...local.effect, action: 'do' };
+    const done = await claim(tx, forward);
+    if (!done) await finish(tx, forward, { status: 'tombstone', result: null, reason: null });
+    const isApplied = done?.status === 'applied';
+    const result = isApplied ? await local.work(tx) : null;
+    await finish(tx, local.effect, { status: isApplied ? 'applied' : 'nothing-to-undo', result, reason: null });
+  });
+}
+
+/** Inserts the guard row; a row that is already there, or that another transaction commits first, is returned instead. */
+async function claim(tx: Transaction, effect: EffectId): Promise<Recorded | undefined> {
+  const key = effectKey(effect);
+  const { rowCount } = await tx.query({
+    name: 'claim-effect',
+    text: `insert into settle.step_effect (effect_key, saga_id, step, action, status)
+           values ($1, $2, $3, $4, 'applied') on conflict (effect_key) do nothing`,
+    values: [key, effect.sagaId, effect.step, effect.action],
+  });
+  if (rowCount === 1) return undefined;
+  const { rows } = await tx.query<Recorded>('select status, result, reason from settle.step_effect where effect_key = $1', [key]);
+  return rows[0];
+}
+
+async function runGuarded(tx: Transaction, local: LocalEffect): Promise<Recorded> {
+  await tx.query('savepoint work');
+  try {
+    const result = (await local.work(tx)) ?? null;
+    await finish(tx, local.effect, { status: 'applied', result, reason: null });
+    await insertOwed(tx, local, local.owes?.(result) ?? []);
+    return { status: 'applied', result, reason: null };
+  } catch (error) {
+    if (!(error instanceof RejectedError)) throw error;
+    await tx.query('rollback to savepoint work');
+    const reason: Reason = { code: error.code, message: error.message, step: local.effect.step };
+    await finish(tx, local.effect, { status: 'rejected', result: null, reason });
+    return { status: 'rejected', result: null, reason };
+  }
+}
+
+async function finish(tx: Transaction, effect: EffectId, { status, result, reason }: Recorded): Promise<void> {
+  await tx.query({
+    name: 'finish-effect',
+    text: `update settle.step_effect set status = $2, result = $3, reason = $4 where effect_key = $1`,
+    values: [effectKey(effect), status, JSON.stringify(result), reason ? JSON.stringify(reason) : null],
+  });
+}
+
+async function insertOwed(tx: Transaction, { effect, tenantId }: LocalEffect, owed: readonly OwedMessage[]): Promise<void> {
+  if (owed.length === 0) return;
+  const keys = owed.map(({ step }) => effectKey({ sagaId: effect.sagaId, step, action: 'do' }));
+  await tx.query({
+    name: 'insert-owed',
+    text: `insert into settle.message_log (effect_key, saga_id, tenant_id, step, action, type, payload)
+           select key, $1, $2, step, 'do', type, payload
+             from unnest($3::text[], $4::text[], $5::text[], $6::jsonb[]) as owed (key, step, type, payload)
+           on conflict (effect_key) do nothing`,
+    values: [
+      effect.sagaId,
+      tenantId,
+      keys,
+      owed.map(({ step }) => step),
+      owed.map(({ type }) => type),
+      owed.map(({ payload }) => JSON.stringify(payload)),
+    ],
+  });
+}

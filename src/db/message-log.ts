@@ -1,0 +1,107 @@
+import type pg from 'pg';
+import type { Reason } from '../saga/errors.js';
+import { effectKey, type EffectId } from '../saga/ids.js';
+import { withTransaction, type Transaction } from './pool.js';
+import { enterForward } from './saga-store.js';
+
+/** A message as a step wants it sent. */
+export interface MessageClaim {
+  readonly effect: EffectId;
+  readonly tenantId: string;
+  readonly type: string;
+  /** Used only where the ledger has no row yet: the payload of an effect never changes. */
+  readonly payload: unknown;
+}
+
+/** A message as the ledger holds it. */
+export interface LoggedMessage {
+  readonly messageId: string;
+  readonly type: string;
+  readonly payload: unknown;
+  readonly revision: number;
+  /** `sent` and `rejected` are final answers of the participant; `dead` waits for an operator; `withdrawn` was undone unanswered. */
+  readonly status: 'pending' | 'sent' | 'rejected' | 'dead' | 'withdrawn';
+  /** Attempts begun, this one included. */
+  readonly attempts: number;
+  readonly result: unknown;
+  readonly reason: Reason | null;
+  readonly createdAt: Date;
+}
+
+const COLUMNS = `message_id as "messageId", type, payload, revision, status, attempts, result, reason, created_at as "createdAt"`;
+
+/**
+ * Begins an attempt: finds or writes the message's row and counts the attempt. A message with a final answer is returned as it is.
+ *
+ * @throws FencedError when it is a `do` without an answer and its saga has decided to compensate
+ */
+export async function claimMessage(pool: pg.Pool, claim: MessageClaim): Promise<LoggedMessage> {
+  return withTransaction(pool, async (tx) => {
+    const known = await countAttempt(tx, claim);
+    if (known?.status === 'sent' || known?.status === 'rejected') return known;
+    if (claim.effect.action === 'do') await enterForward(tx, claim.effect);
+    return known ?? (await insertMessage(tx, claim));
+  });
+}
+
+async function countAttempt(tx: Transaction, { effect }: MessageClaim): Promise<LoggedMessage | undefined> {
+  const { rows } = await tx.query<LoggedMessage>({
+    name: 'count-attempt',
+    text: `update settle.message_log
+              set attempts = attempts + case when status in ('pending', 'dead') then 1 else 0 end,
+                  first_sent_at = coalesce(first_sent_at, clock_timestamp())
+            where effect_key = $1 returning ${COLUMNS}`,
+    values: [effectKey(effect)],
+  });
+  return rows[0];
+}
+
+async function insertMessage(tx: Transaction, { effect, tenantId, type, payload }: MessageClaim): Promise<LoggedMessage> {
+  const { rows } = await tx.query<LoggedMessage>({
+    name: 'insert-message',
+    text: `insert into settle.message_log
+             (effect_key, saga_id, tenant_id, step, action, type, payload, attempts, first_sent_at)
+           values ($1, $2, $3, $4, $5, $6, $7, 1, clock_timestamp())
+           on conflict (effect_key) do update set attempts = message_log.attempts + 1
+           returning ${COLUMNS}`,
+    values: [effectKey(effect), effect.sagaId, tenantId, effect.step, effect.action, type, JSON.stringify(payload)],
+  });
+  return rows[0]!;
+}
+
+/** Stores a participant's final answer; the first one stays. */
+export async function recordAnswer(
+  pool: pg.Pool,
+  key: string,
+  answer: { status: 'sent'; result: unknown } | { status: 'rejected'; reason: Reason },
+): Promise<void> {
+  const isSent = answer.status === 'sent';
+  await pool.query({
+    name: 'record-answer',
+    text: `update settle.message_log
+              set status = $2, result = $3, reason = $4, last_error = null, finished_at = clock_timestamp()
+            where effect_key = $1 and status in ('pending', 'dead')`,
+    values: [
+      key,
+      answer.status,
+      isSent ? JSON.stringify(answer.result ?? null) : null,
+      isSent ? null : JSON.stringify(answer.reason),
+    ],
+  });
+}
+
+/** Notes why an attempt brought no answer, for people to read. */
+export async function recordFailure(pool: pg.Pool, key: string, error: string): Promise<void> {
+  await pool.query(`update settle.message_log set last_error = $2 where effect_key = $1 and status in ('pending', 'dead')`, [
+    key,
+    error.slice(0, 500),
+  ]);
+}
+
+/** Marks a message as one that no retry can help: it waits for an operator. */
+export async function markDead(pool: pg.Pool, key: string, reason: Reason): Promise<void> {
+  await pool.query(`update settle.message_log set status = 'dead', reason = $2 where effect_key = $1 and status = 'pending'`, [
+    key,
+    JSON.stringify(reason),
+  ]);
+}

@@ -1,0 +1,35 @@
+import { fileURLToPath } from 'node:url';
+import pg from 'pg';
+import { runner } from 'node-pg-migrate';
+
+const FOLDER = fileURLToPath(new URL('./migrations/', import.meta.url));
+
+/**
+ * Brings the producer's database to this release. Many processes may start it at once: they queue on an advisory lock,
+ * and each migration is one transaction.
+ *
+ * @throws Error that names the migration, when one fails or when the database is newer than this release
+ */
+export async function migrate(url: string): Promise<void> {
+  const client = new pg.Client({ connectionString: url, connectionTimeoutMillis: 5_000, application_name: 'settle-migrate' });
+  await client.connect();
+  try {
+    await client.query("select pg_advisory_lock(hashtext('settle.migrate'))");
+    await runner({
+      dbClient: client,
+      dir: FOLDER,
+      direction: 'up',
+      migrationsTable: 'settle_migration',
+      migrationsSchema: 'public',
+      singleTransaction: true,
+      noLock: true,
+      checkOrder: true,
+      log: () => undefined,
+    });
+  } catch (cause) {
+    const { database, host, port } = client;
+    throw new Error(`migrating '${database ?? '?'}' on ${host}:${port} failed: ${(cause as Error).message}`, { cause });
+  } finally {
+    await client.end();
+  }
+}

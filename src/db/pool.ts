@@ -1,0 +1,82 @@
+import pg from 'pg';
+
+/** An open transaction: whoever holds it may query, but only its owner commits. */
+export type Transaction = Pick<pg.PoolClient, 'query'>;
+
+export interface PoolOptions {
+  /** Connections at the most. @default 20 */
+  readonly max?: number;
+  /** Shown in `pg_stat_activity`. @default 'settle' */
+  readonly name?: string;
+  /** Told of connections that break while idle, e.g. when the server restarts; the pool replaces them by itself. */
+  readonly onIdleError?: (error: Error) => void;
+}
+
+/** No query of ours takes this long when all is well; past it an answer is worth more than the query. */
+const QUERY_TIMEOUT_MS = 5_000;
+
+const INT8_OID = 20;
+
+/**
+ * A connection pool that never hangs: connecting is given up after 2 s, a query after 5 s,
+ * and the server ends transactions that a stopped process left open after 15 s, so that their locks do not outlive it.
+ *
+ * @param url a `postgres://` URL
+ */
+export function createPool(url: string, options: PoolOptions = {}): pg.Pool {
+  const pool = new pg.Pool({
+    connectionString: url,
+    max: options.max ?? 20,
+    application_name: options.name ?? 'settle',
+    connectionTimeoutMillis: 2_000,
+    idleTimeoutMillis: 30_000,
+    query_timeout: QUERY_TIMEOUT_MS,
+    statement_timeout: QUERY_TIMEOUT_MS,
+    idle_in_transaction_session_timeout: 15_000,
+    keepAlive: true,
+    types: { getTypeParser: (oid: number, format?: 'text' | 'binary') => parserOf(oid, format) } as pg.CustomTypesConfig,
+  });
+  // without a listener a connection that breaks while idle ends the process
+  pool.on('error', options.onIdleError ?? (() => undefined));
+  return pool;
+}
+
+/**
+ * Runs `work` in one transaction: commits when it returns, undoes everything when it throws.
+ *
+ * @throws whatever `work` throws, or the commit's own failure: then the outcome is unknown and the caller must look
+ * @example await withTransaction(pool, (tx) => tx.query('insert into …'));
+ */
+export async function withTransaction<T>(pool: pg.Pool, work: (tx: pg.PoolClient) => Promise<T>): Promise<T> {
+  const client = await pool.connect();
+  // a checked-out client that loses its connection emits 'error' outside of any query too
+  const onError = (): void => undefined;
+  client.on('error', onError);
+  let broken: Error | undefined;
+  try {
+    await client.query('begin');
+    const result = await work(client);
+    await client.query('commit');
+    return result;
+  } catch (error) {
+    broken = await client.query('rollback').then(
+      () => undefined,
+      (cause: Error) => cause,
+    );
+    throw error;
+  } finally {
+    client.off('error', onError);
+    client.release(broken);
+  }
+}
+
+/** PostgreSQL's `bigint` as a number: all of ours stay below 2^53, and one that does not must not be rounded in silence. */
+function parserOf(oid: number, format?: 'text' | 'binary'): (value: string) => unknown {
+  return oid === INT8_OID ? parseInt8 : (pg.types.getTypeParser(oid, format as 'text') as (value: string) => unknown);
+}
+
+function parseInt8(value: string): number {
+  const number = Number(value);
+  if (!Number.isSafeInteger(number)) throw new RangeError(`the database holds ${value}, which is beyond 2^53`);
+  return number;
+}

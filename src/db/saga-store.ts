@@ -1,0 +1,178 @@
+import type pg from 'pg';
+import { FencedError, type Reason } from '../saga/errors.js';
+import { effectKey } from '../saga/ids.js';
+import type { Plan } from '../saga/plan.js';
+import { isTerminal, type SagaOutcome, type SagaStart, type SagaState } from '../saga/state.js';
+import type { Transaction } from './pool.js';
+
+/** A saga as a client asks for it. */
+export interface NewSaga {
+  readonly id: string;
+  readonly tenantId: string;
+  readonly idempotencyKey: string;
+  /** SHA-256 of the canonical request, so that the same key with another request can be told apart. */
+  readonly requestHash: string;
+  readonly type: string;
+  readonly businessKey: string;
+  readonly plan: Plan;
+  readonly input: unknown;
+}
+
+/** A saga as the ledger holds it. */
+export interface AcceptedSaga {
+  readonly id: string;
+  readonly tenantId: string;
+  readonly requestHash: string;
+  readonly type: string;
+  readonly businessKey: string;
+  readonly plan: Plan;
+  readonly input: unknown;
+  readonly state: SagaState;
+  readonly acceptedAtMs: number;
+  /** Whether the key was accepted before: then this is that saga, and the new one was not stored. */
+  readonly replayed: boolean;
+}
+
+const ACCEPTED_COLUMNS = `id, tenant_id as "tenantId", request_hash as "requestHash", type, business_key as "businessKey",
+  plan, input, state, floor(extract(epoch from accepted_at) * 1000)::float8 as "acceptedAtMs"`;
+
+/** A saga that nobody has started by then is started by the scan. */
+const START_GRACE = '3 seconds';
+
+/**
+ * Accepts a saga, or finds the one that the same key was accepted for. Uniqueness lives here and nowhere else:
+ * of many identical requests at the same moment one inserts, the others wait for its commit and read it.
+ */
+export async function acceptSaga(pool: pg.Pool, saga: NewSaga): Promise<AcceptedSaga> {
+  const inserted = await pool.query<AcceptedSaga>({
+    name: 'accept-saga',
+    text: `insert into settle.saga (id, tenant_id, idempotency_key, request_hash, type, business_key, plan, input, due_at)
+           values ($1, $2, $3, $4, $5, $6, $7, $8, clock_timestamp() + interval '${START_GRACE}')
+           on conflict on constraint saga_idempotency do nothing
+           returning ${ACCEPTED_COLUMNS}`,
+    values: [
+      saga.id,
+      saga.tenantId,
+      saga.idempotencyKey,
+      saga.requestHash,
+      saga.type,
+      saga.businessKey,
+      JSON.stringify(saga.plan),
+      JSON.stringify(saga.input),
+    ],
+  });
+  if (inserted.rows[0]) return { ...inserted.rows[0], replayed: false };
+  const { rows } = await pool.query<AcceptedSaga>({
+    name: 'find-by-key',
+    text: `select ${ACCEPTED_COLUMNS} from settle.saga where tenant_id = $1 and idempotency_key = $2`,
+    values: [saga.tenantId, saga.idempotencyKey],
+  });
+  return { ...rows[0]!, replayed: true };
+}
+
+/** How many sagas wait to be started, counted no further than `atMost`. */
+export async function countWaiting(pool: pg.Pool, atMost: number): Promise<number> {
+  const { rows } = await pool.query<{ count: number }>(
+    `select count(*) from (select 1 from settle.saga where state = 'accepted' limit $1) as waiting`,
+    [atMost],
+  );
+  return rows[0]!.count;
+}
+
+/**
+ * Records that a saga is to be cancelled; the record outlives Temporal, the signal that follows it need not.
+ *
+ * @returns `settled` when it is too late, `unknown` when the tenant has no such saga
+ */
+export async function requestCancel(
+  pool: pg.Pool,
+  { tenantId, sagaId, reason }: { tenantId: string; sagaId: string; reason: Reason },
+): Promise<'requested' | 'settled' | 'unknown'> {
+  const { rows } = await pool.query<{ state: SagaState }>(
+    `update settle.saga
+        set cancel_reason = case when finished_at is null then coalesce(cancel_reason, $3) else cancel_reason end,
+            due_at = case when finished_at is null then clock_timestamp() + interval '${START_GRACE}' end
+      where id = $1 and tenant_id = $2
+      returning state`,
+    [sagaId, tenantId, JSON.stringify(reason)],
+  );
+  if (!rows[0]) return 'unknown';
+  return isTerminal(rows[0].state) ? 'settled' : 'requested';
+}
+
+/**
+ * The fence before every `do`, and what makes an accepted saga a running one.
+ *
+ * @throws FencedError with the recorded reason when the saga has decided to compensate or has settled
+ */
+export async function enterForward(tx: Transaction, { sagaId, step }: { sagaId: string; step: string }): Promise<void> {
+  const { rows } = await tx.query<{ state: SagaState; reason: Reason | null; goesForward: boolean }>({
+    name: 'enter-forward',
+    text: `select state, reason,
+                  state in ('accepted', 'running') or (state = 'parked' and reason is null) as "goesForward"
+             from settle.saga where id = $1 for no key update`,
+    values: [sagaId],
+  });
+  const saga = rows[0];
+  if (saga?.state === 'accepted') {
+    await tx.query({
+      name: 'enter-running',
+      text: `update settle.saga set state = 'running', updated_at = clock_timestamp() where id = $1`,
+      values: [sagaId],
+    });
+  }
+  if (saga?.goesForward) return;
+  const reason = saga?.reason ?? { code: saga?.state ?? 'unknown-saga', message: 'the saga no longer goes forward' };
+  throw new FencedError(effectKey({ sagaId, step, action: 'do' }), reason);
+}
+
+/** A change of state that is not the end. */
+export interface StateChange {
+  readonly sagaId: string;
+  readonly state: Exclude<SagaState, SagaOutcome | 'accepted'>;
+  readonly reason?: Reason;
+}
+
+/**
+ * Records a change of state; repeating it changes nothing, and a settled saga stays as it is.
+ * `reason` is why the saga compensates, and the first one recorded stays; why it is parked stands beside it.
+ *
+ * @returns the reason for compensating that stands in the ledger
+ */
+export async function recordState(pool: pg.Pool, { sagaId, state, reason }: StateChange): Promise<Reason | undefined> {
+  const { rows } = await pool.query<{ reason: Reason | null }>(
+    `update settle.saga
+        set state = $2, updated_at = clock_timestamp(),
+            reason = case when $2 = 'parked' then reason else coalesce(reason, $3) end,
+            park_reason = case when $2 = 'parked' then $3::jsonb end
+      where id = $1 and finished_at is null returning reason`,
+    [sagaId, state, reason ? JSON.stringify(reason) : null],
+  );
+  return rows[0]?.reason ?? undefined;
+}
+
+/**
+ * Ends a saga, once: a repetition finds it ended and changes nothing.
+ * Messages of a compensated saga that never had an answer are withdrawn: their undo has made them impossible.
+ */
+export async function settleSaga(
+  pool: pg.Pool,
+  { sagaId, outcome, reason }: { sagaId: string; outcome: SagaOutcome; reason?: Reason },
+): Promise<void> {
+  await pool.query({
+    name: 'settle-saga',
+    text: `with settled as (
+             update settle.saga
+                set state = $2, reason = coalesce(reason, $3), park_reason = null, due_at = null,
+                    updated_at = clock_timestamp(), finished_at = clock_timestamp()
+              where id = $1 and finished_at is null returning id)
+           update settle.message_log m set status = 'withdrawn', finished_at = clock_timestamp()
+             from settled where $2 = 'compensated' and m.saga_id = settled.id and m.status in ('pending', 'dead')`,
+    values: [sagaId, outcome, reason ? JSON.stringify(reason) : null],
+  });
+}
+
+/** The workflow's input, as pinned at acceptance. */
+export function startOf(saga: AcceptedSaga): SagaStart {
+  return { sagaId: saga.id, tenantId: saga.tenantId, plan: saga.plan, input: saga.input, acceptedAtMs: saga.acceptedAtMs };
+}

@@ -1,0 +1,116 @@
+import { Agent, request, type Dispatcher } from 'undici';
+import { ENVELOPE_HEADERS, type Envelope } from '../saga/envelope.js';
+import type { Reason } from '../saga/errors.js';
+import { outcomeKindOf, retryAfterMs, type Outcome } from '../saga/outcome.js';
+import type { Transport } from './transport.js';
+
+/** Larger answers are not read: a result travels through workflow histories, where 64 KiB is the limit we keep. */
+const MAX_ANSWER_BYTES = 64 * 1024;
+
+/**
+ * CloudEvents 1.0 over HTTP, binary mode: the payload is the body, the attributes are headers.
+ * Connections are kept alive and shared per origin.
+ *
+ * @param connections per origin at the most. @default 64
+ */
+export function createHttpTransport(connections = 64): Transport {
+  const agent = new Agent({ connections, pipelining: 1, keepAliveTimeout: 30_000, connect: { timeout: 2_000 } });
+  return {
+    send: async (envelope, route, timeoutMs) => {
+      const limitMs = Math.min(timeoutMs, route.timeoutMs ?? timeoutMs);
+      try {
+        return await exchange(agent, { envelope, url: route.url, limitMs });
+      } catch (error) {
+        return { kind: 'unknown', detail: describe(error as Error, limitMs) };
+      }
+    },
+    close: () => agent.close(),
+  };
+}
+
+interface Exchange {
+  readonly envelope: Envelope;
+  readonly url: string;
+  readonly limitMs: number;
+}
+
+async function exchange(agent: Agent, { envelope, url, limitMs }: Exchange): Promise<Outcome> {
+  const response = await request(url, {
+    method: 'POST',
+    dispatcher: agent,
+    headers: headersOf(envelope),
+    body: JSON.stringify(envelope.payload),
+    signal: AbortSignal.timeout(limitMs),
+  });
+  const header = response.headers['retry-after'];
+  const waitMs = retryAfterMs(Array.isArray(header) ? header[0] : header, Date.now());
+  const body = await readBody(response.body);
+  switch (outcomeKindOf(response.statusCode)) {
+    case 'done':
+      return doneOutcome(body, response.statusCode);
+    case 'rejected':
+      return { kind: 'rejected', reason: reasonOf(body, response.statusCode) };
+    case 'working':
+      return { kind: 'working', retryAfterMs: waitMs };
+    default:
+      return { kind: 'unknown', detail: `HTTP ${response.statusCode}`, retryAfterMs: waitMs };
+  }
+}
+
+function headersOf(envelope: Envelope): Record<string, string> {
+  const headers: Record<string, string> = {
+    'content-type': 'application/json',
+    accept: 'application/json, application/problem+json',
+    [ENVELOPE_HEADERS.specVersion]: '1.0',
+    [ENVELOPE_HEADERS.messageId]: envelope.messageId,
+    [ENVELOPE_HEADERS.source]: envelope.source,
+    [ENVELOPE_HEADERS.type]: envelope.type,
+    [ENVELOPE_HEADERS.time]: envelope.time,
+    [ENVELOPE_HEADERS.sagaId]: envelope.sagaId,
+    [ENVELOPE_HEADERS.tenantId]: envelope.tenantId,
+    [ENVELOPE_HEADERS.revision]: String(envelope.revision),
+    [ENVELOPE_HEADERS.effectKey]: envelope.effectKey,
+  };
+  if (envelope.traceparent) headers[ENVELOPE_HEADERS.traceparent] = envelope.traceparent;
+  return headers;
+}
+
+async function readBody(stream: Dispatcher.ResponseData['body']): Promise<string> {
+  const chunks: Buffer[] = [];
+  let size = 0;
+  for await (const chunk of stream as AsyncIterable<Buffer>) {
+    size += chunk.length;
+    if (size > MAX_ANSWER_BYTES) throw new RangeError(`the answer is longer than ${MAX_ANSWER_BYTES} bytes`);
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks).toString('utf8');
+}
+
+function doneOutcome(body: string, status: number): Outcome {
+  if (body === '') return { kind: 'done', result: null };
+  const result = parse(body);
+  if (result === undefined) return { kind: 'unknown', detail: `HTTP ${status} with an answer that is not JSON` };
+  return { kind: 'done', result };
+}
+
+/** The reason of a rejection, from problem details (RFC 9457) where the participant sends them. */
+function reasonOf(body: string, status: number): Reason {
+  const problem = (parse(body) ?? {}) as Record<string, unknown>;
+  const text = (name: string): string | undefined => (typeof problem[name] === 'string' ? problem[name].slice(0, 500) : undefined);
+  return { code: text('code') ?? `http-${status}`, message: text('detail') ?? text('title') ?? `refused with HTTP ${status}` };
+}
+
+function parse(body: string): unknown {
+  try {
+    return JSON.parse(body) as unknown;
+  } catch {
+    // an unreadable body is an answer of its own kind, judged by the caller
+    return undefined;
+  }
+}
+
+function describe(error: Error, limitMs: number): string {
+  if (error.name === 'TimeoutError') return `no answer within ${limitMs} ms`;
+  const code = (error as NodeJS.ErrnoException).code;
+  return code === undefined || error.message.includes(code) ? error.message : `${code}: ${error.message}`;
+}
