@@ -1,0 +1,266 @@
+import { readFileSync } from 'node:fs';
+import { isIP } from 'node:net';
+import { homedir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { parse as parseYaml } from 'yaml';
+import { z } from 'zod';
+import { accounts, inventory } from './messages/index.js';
+import { LOG_LEVELS, SETTINGS } from './settings.js';
+import type { Setting, SettingName } from './settings.js';
+import type { Routes } from './transports/transport.js';
+
+export { SETTINGS } from './settings.js';
+export type { Setting } from './settings.js';
+
+/** How to reach Temporal. */
+export interface TemporalConfig {
+  /** `host:port`; unset: the development server of this machine. */
+  readonly address?: string;
+  readonly namespace: string;
+  readonly apiKey?: string;
+  /** In the form that the SDK's connections take; unset: plain text. */
+  readonly tls?: boolean | TemporalTls;
+  readonly taskQueue: string;
+  /** Where people look at workflows, without a slash at its end. */
+  readonly uiUrl: string;
+}
+
+/** The contents of the certificate files. */
+export interface TemporalTls {
+  readonly serverRootCACertificate?: Buffer;
+  readonly clientCertPair?: { readonly crt: Buffer; readonly key: Buffer };
+}
+
+/** Everything that may differ between two installations; made once by `loadConfig`, frozen. */
+export interface Config {
+  readonly host: string;
+  readonly port: number;
+  /** API key → tenant; empty: no key is asked for, and every request is of the tenant `default`. */
+  readonly apiKeys: ReadonlyMap<string, string>;
+  readonly databaseUrl?: string;
+  readonly inventoryDatabaseUrl?: string;
+  readonly accountsDatabaseUrl?: string;
+  readonly inventoryPort: number;
+  readonly accountsPort: number;
+  /** The embedded PostgreSQL's. */
+  readonly postgresPort: number;
+  readonly temporal: TemporalConfig;
+  /** The development server's. */
+  readonly temporalPort: number;
+  /** The development server's Web UI. */
+  readonly uiPort: number;
+  /** Absolute. */
+  readonly dataDir: string;
+  /** Absolute; for what any installation of this user may share. */
+  readonly cacheDir: string;
+  readonly routes: Routes;
+  /** Sagas that may wait for Temporal before the API answers 503. */
+  readonly backlog: number;
+  readonly logLevel: (typeof LOG_LEVELS)[number];
+}
+
+/** Thrown by `loadConfig`: one line that names each variable, its value unless it is a secret, and the remedy. */
+export class ConfigError extends Error {
+  override readonly name = 'ConfigError';
+  constructor(readonly problems: readonly string[]) {
+    super(problems.join('; '));
+  }
+}
+
+const HOST_NAME = /^(?=.{1,253}$)[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*\.?$/i;
+const isHost = (text: string): boolean => isIP(text) !== 0 || HOST_NAME.test(text);
+
+const Host = z.string().refine(isHost, 'must be a host name or an IP address');
+const Port = z
+  .string()
+  .regex(/^\d{1,5}$/, 'must be a port from 1 to 65535')
+  .transform(Number)
+  .refine((port) => port >= 1 && port <= 65_535, 'must be a port from 1 to 65535');
+const Count = z
+  .string()
+  .regex(/^[1-9]\d{0,8}$/, 'must be a whole number from 1 to 999999999')
+  .transform(Number);
+const Address = z.string().refine((text) => {
+  const [, host, port] = /^\[?(.+?)\]?:(\d+)$/.exec(text) ?? [];
+  return host !== undefined && isHost(host) && Port.safeParse(port).success;
+}, "must be 'host:port', e.g. '127.0.0.1:7233'");
+const PostgresUrl = z.url({
+  protocol: /^postgres(ql)?$/,
+  error: "must be a URL such as 'postgres://user:password@host:5432/settle'",
+});
+const WebUrl = z.url({ protocol: /^https?$/, error: "must be an 'http://' or 'https://' URL" });
+const Word = z.string().regex(/^[\w.-]{1,200}$/, "must be of letters, digits, '.', '_' and '-' only");
+const Flag = z.enum(['true', 'false'], "must be 'true' or 'false'").transform((text) => text === 'true');
+const LogLevel = z.enum(LOG_LEVELS, `must be one of ${LOG_LEVELS.join(', ')}`);
+const RouteFile = z.record(
+  z.string().regex(/^[\w.-]{1,200}$/, 'is no message type'),
+  z.strictObject({
+    transport: z.literal('http').default('http'),
+    url: WebUrl,
+    timeoutMs: z.int().min(1).max(600_000).optional(),
+  }),
+);
+
+/** Reads variables one after the other and keeps every problem, so that one start shows all of them. */
+class Reader {
+  readonly problems: string[] = [];
+  constructor(private readonly env: NodeJS.ProcessEnv) {}
+
+  /** The value, or undefined where it is unset, empty or wrong. */
+  read<T>(name: SettingName, schema: z.ZodType<T, string>): T | undefined {
+    const text = this.env[name];
+    if (text === undefined || text === '') return undefined;
+    const parsed = schema.safeParse(text);
+    if (parsed.success) return parsed.data;
+    this.refuse(name, parsed.error.issues[0]?.message ?? 'is wrong');
+    return undefined;
+  }
+
+  /** The value of a file that a variable names. */
+  readFile<T>(name: SettingName, parse: (content: Buffer) => T): T | undefined {
+    const file = this.env[name];
+    if (file === undefined || file === '') return undefined;
+    try {
+      return parse(readFileSync(resolve(file)));
+    } catch (cause) {
+      const { code, message } = cause as NodeJS.ErrnoException;
+      this.refuse(name, code === undefined ? firstLine(message) : `must name a readable file (${code})`);
+      return undefined;
+    }
+  }
+
+  refuse(name: SettingName, remedy: string): void {
+    const setting: Setting | undefined = SETTINGS.find((each) => each.name === name);
+    const text = this.env[name];
+    const shown = text === undefined ? 'unset' : setting?.secret ? '(hidden)' : `'${text.slice(0, 100)}'`;
+    this.problems.push(`${name} is ${shown}: ${remedy}`);
+  }
+}
+
+/**
+ * The settings of this process.
+ *
+ * @param env variables; an empty one counts as unset
+ * @throws ConfigError that lists every problem, not only the first
+ * @example const config = loadConfig();
+ */
+export function loadConfig(env: NodeJS.ProcessEnv = process.env): Config {
+  const reader = new Reader(env);
+  const host = reader.read('HOST', Host) ?? '127.0.0.1';
+  const ports = readPorts(reader);
+  const config: Config = {
+    host,
+    ...ports,
+    apiKeys: readApiKeys(reader, host),
+    databaseUrl: reader.read('DATABASE_URL', PostgresUrl),
+    inventoryDatabaseUrl: reader.read('SETTLE_INVENTORY_DATABASE_URL', PostgresUrl),
+    accountsDatabaseUrl: reader.read('SETTLE_ACCOUNTS_DATABASE_URL', PostgresUrl),
+    temporal: readTemporal(reader, ports.uiPort),
+    dataDir: resolve(reader.read('SETTLE_DATA_DIR', z.string()) ?? '.settle'),
+    cacheDir: resolve(reader.read('XDG_CACHE_HOME', z.string()) ?? join(homedir(), '.cache'), 'settle'),
+    routes: reader.readFile('SETTLE_ROUTES', parseRoutes) ?? sampleRoutes(host, ports),
+    backlog: reader.read('SETTLE_BACKLOG', Count) ?? 10_000,
+    logLevel: reader.read('LOG_LEVEL', LogLevel) ?? 'info',
+  };
+  if (reader.problems.length > 0) throw new ConfigError(reader.problems);
+  return freeze(config);
+}
+
+/** Whether only processes of this machine can reach what listens on `host`. */
+export function isLoopback(host: string): boolean {
+  return host === 'localhost' || host === '::1' || (isIP(host) === 4 && host.startsWith('127.'));
+}
+
+type Ports = Pick<Config, 'port' | 'inventoryPort' | 'accountsPort' | 'postgresPort' | 'temporalPort' | 'uiPort'>;
+
+function readPorts(reader: Reader): Ports {
+  const port = reader.read('PORT', Port) ?? 3_000;
+  const names = new Map<number, SettingName>([[port, 'PORT']]);
+  const next = (name: SettingName, offset: number): number => {
+    const value = reader.read(name, Port) ?? port + offset;
+    if (value > 65_535) reader.refuse(name, `PORT + ${offset} is no port; set ${name}, or a lower PORT`);
+    const other = names.get(value);
+    if (other !== undefined) reader.refuse(name, `must differ from ${other}, which is ${value} too`);
+    names.set(value, name);
+    return value;
+  };
+  return {
+    port,
+    inventoryPort: next('SETTLE_INVENTORY_PORT', 1),
+    accountsPort: next('SETTLE_ACCOUNTS_PORT', 2),
+    postgresPort: next('SETTLE_POSTGRES_PORT', 3),
+    temporalPort: next('SETTLE_TEMPORAL_PORT', 4),
+    uiPort: next('SETTLE_UI_PORT', 5),
+  };
+}
+
+function readApiKeys(reader: Reader, host: string): ReadonlyMap<string, string> {
+  const text = reader.read('SETTLE_API_KEYS', z.string()) ?? '';
+  const entries = text === '' ? [] : text.split(',').map((entry) => entry.trim());
+  const keys = new Map<string, string>();
+  for (const entry of entries) {
+    const [, key, tenant = 'default'] = /^([\x21-\x2b\x2d-\x39\x3b-\x7e]+)(?::([\w.-]{1,64}))?$/.exec(entry) ?? [];
+    if (key === undefined)
+      reader.refuse('SETTLE_API_KEYS', "must be 'key:tenant,key:tenant'; entry " + String(keys.size + 1) + ' is not');
+    else if (keys.has(key))
+      reader.refuse('SETTLE_API_KEYS', `must name each key once; entry ${keys.size + 1} repeats one`);
+    else keys.set(key, tenant);
+  }
+  if (text === '' && !isLoopback(host))
+    reader.refuse('SETTLE_API_KEYS', `must be set, as HOST '${host}' is open to other machines`);
+  return keys;
+}
+
+function readTemporal(reader: Reader, uiPort: number): TemporalConfig {
+  const apiKey = reader.read('TEMPORAL_API_KEY', z.string());
+  const isOn = reader.read('TEMPORAL_TLS', Flag) ?? apiKey !== undefined;
+  const asIs = (content: Buffer): Buffer => content;
+  const ca = reader.readFile('TEMPORAL_TLS_CA', asIs);
+  const crt = reader.readFile('TEMPORAL_TLS_CERT', asIs);
+  const key = reader.readFile('TEMPORAL_TLS_KEY', asIs);
+  if (crt && !key) reader.refuse('TEMPORAL_TLS_KEY', 'must be set together with TEMPORAL_TLS_CERT');
+  if (key && !crt) reader.refuse('TEMPORAL_TLS_CERT', 'must be set together with TEMPORAL_TLS_KEY');
+  const files: TemporalTls = { serverRootCACertificate: ca, clientCertPair: crt && key ? { crt, key } : undefined };
+  return {
+    address: reader.read('TEMPORAL_ADDRESS', Address),
+    namespace: reader.read('TEMPORAL_NAMESPACE', Word) ?? 'default',
+    apiKey,
+    tls: ca || crt ? files : isOn || undefined,
+    taskQueue: reader.read('SETTLE_TASK_QUEUE', Word) ?? 'settle',
+    uiUrl: (reader.read('TEMPORAL_UI_URL', WebUrl) ?? `http://127.0.0.1:${uiPort}`).replace(/\/+$/, ''),
+  };
+}
+
+/** JSON is YAML, so one parser reads both. */
+function parseRoutes(content: Buffer): Routes {
+  const parsed = RouteFile.safeParse(parseYaml(content.toString('utf8'), { maxAliasCount: 0 }));
+  if (parsed.success) return parsed.data;
+  const { path, message } = parsed.error.issues[0] ?? { path: [], message: 'is wrong' };
+  throw new Error(
+    `must map message types to routes { transport: http, url, timeoutMs }; '${path.join('.')}': ${firstLine(message)}`,
+  );
+}
+
+function sampleRoutes(host: string, ports: Ports): Routes {
+  const reachable = host === '0.0.0.0' ? '127.0.0.1' : host === '::' ? '[::1]' : isIP(host) === 6 ? `[${host}]` : host;
+  const route = (port: number, type: string): Routes => ({
+    [type]: { transport: 'http', url: `http://${reachable}:${port}/messages/${type}` },
+  });
+  return {
+    ...route(ports.inventoryPort, inventory.deduct.type),
+    ...route(ports.inventoryPort, inventory.release.type),
+    ...route(ports.accountsPort, accounts.debit.type),
+    ...route(ports.accountsPort, accounts.refund.type),
+  };
+}
+
+function firstLine(text: string): string {
+  return text.split('\n')[0] ?? text;
+}
+
+function freeze(config: Config): Config {
+  Object.values(config.routes).forEach((route) => Object.freeze(route));
+  Object.freeze(config.routes);
+  Object.freeze(config.temporal);
+  return Object.freeze(config);
+}

@@ -1,0 +1,87 @@
+/** One environment variable. */
+export interface Setting {
+  readonly name: string;
+  /** One line, as the README's table shows it. */
+  readonly description: string;
+  /** As the README's table shows it; unset: the variable has no default. */
+  readonly default?: string;
+  /** Its value never appears in a message. */
+  readonly secret?: true;
+}
+
+/** The levels of pino, from terse to chatty. */
+export const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'] as const;
+
+/** Every setting there is: the README's table is tested against this one. */
+export const SETTINGS = [
+  { name: 'HOST', default: '127.0.0.1', description: 'address that the API and the sample participants listen on' },
+  { name: 'PORT', default: '3000', description: 'port of the API' },
+  {
+    name: 'SETTLE_API_KEYS',
+    secret: true,
+    description: '`key:tenant,…`: who may call the API; may be unset on a loopback `HOST` only',
+  },
+  {
+    name: 'DATABASE_URL',
+    secret: true,
+    description: "the producer's PostgreSQL; unset: `npm start` brings up an embedded one",
+  },
+  {
+    name: 'SETTLE_INVENTORY_DATABASE_URL',
+    secret: true,
+    description: "the inventory participant's PostgreSQL; unset: the embedded one",
+  },
+  {
+    name: 'SETTLE_ACCOUNTS_DATABASE_URL',
+    secret: true,
+    description: "the accounts participant's PostgreSQL; unset: the embedded one",
+  },
+  { name: 'SETTLE_INVENTORY_PORT', default: '`PORT` + 1', description: 'port of the inventory participant' },
+  { name: 'SETTLE_ACCOUNTS_PORT', default: '`PORT` + 2', description: 'port of the accounts participant' },
+  { name: 'SETTLE_POSTGRES_PORT', default: '`PORT` + 3', description: 'port of the embedded PostgreSQL' },
+  {
+    name: 'TEMPORAL_ADDRESS',
+    description: '`host:port` of Temporal; unset: `npm start` brings up the development server',
+  },
+  { name: 'TEMPORAL_NAMESPACE', default: 'default', description: 'namespace of the sagas’ workflows' },
+  { name: 'TEMPORAL_API_KEY', secret: true, description: 'API key for Temporal Cloud; implies TLS' },
+  { name: 'TEMPORAL_TLS', default: 'false', description: '`true`: connect to Temporal over TLS' },
+  {
+    name: 'TEMPORAL_TLS_CA',
+    description: "PEM file with the authority that signed the server's certificate; implies TLS",
+  },
+  { name: 'TEMPORAL_TLS_CERT', description: 'PEM file with the client certificate; needs `TEMPORAL_TLS_KEY`' },
+  { name: 'TEMPORAL_TLS_KEY', description: "PEM file with the client certificate's key" },
+  {
+    name: 'TEMPORAL_UI_URL',
+    default: "the development server's",
+    description: 'address of the Temporal Web UI, for links',
+  },
+  { name: 'SETTLE_TASK_QUEUE', default: 'settle', description: 'Temporal task queue of this installation' },
+  { name: 'SETTLE_TEMPORAL_PORT', default: '`PORT` + 4', description: 'port of the Temporal development server' },
+  { name: 'SETTLE_UI_PORT', default: '`PORT` + 5', description: "port of the development server's Web UI" },
+  {
+    name: 'SETTLE_DATA_DIR',
+    default: '`.settle`',
+    description: 'folder that `npm start` keeps its data in; one stack at a time',
+  },
+  {
+    name: 'XDG_CACHE_HOME',
+    default: '`~/.cache`',
+    description: 'folder that holds `settle/`, the cached Temporal CLI',
+  },
+  {
+    name: 'SETTLE_ROUTES',
+    default: 'the sample participants',
+    description: 'JSON or YAML file: message type → `transport`, `url`, `timeoutMs`',
+  },
+  {
+    name: 'SETTLE_BACKLOG',
+    default: '10000',
+    description: 'sagas that may wait for Temporal before the API answers 503',
+  },
+  { name: 'LOG_LEVEL', default: 'info', description: LOG_LEVELS.map((level) => `\`${level}\``).join(', ') },
+] as const satisfies readonly Setting[];
+
+/** The name of a setting. */
+export type SettingName = (typeof SETTINGS)[number]['name'];
