@@ -72,7 +72,10 @@ async function claim(tx: Transaction, effect: EffectId): Promise<Recorded | unde
     values: [key, effect.sagaId, effect.step, effect.action],
   });
   if (rowCount === 1) return undefined;
-  const { rows } = await tx.query<Recorded>('select status, result, reason from settle.step_effect where effect_key = $1', [key]);
+  const { rows } = await tx.query<Recorded>(
+    'select status, result, reason from settle.step_effect where effect_key = $1',
+    [key],
+  );
   return rows[0];
 }
 
@@ -100,7 +103,11 @@ async function finish(tx: Transaction, effect: EffectId, { status, result, reaso
   });
 }
 
-async function insertOwed(tx: Transaction, { effect, tenantId }: LocalEffect, owed: readonly OwedMessage[]): Promise<void> {
+async function insertOwed(
+  tx: Transaction,
+  { effect, tenantId }: LocalEffect,
+  owed: readonly OwedMessage[],
+): Promise<void> {
   if (owed.length === 0) return;
   const keys = owed.map(({ step }) => effectKey({ sagaId: effect.sagaId, step, action: 'do' }));
   await tx.query({

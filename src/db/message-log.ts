@@ -31,20 +31,33 @@ export interface LoggedMessage {
 const COLUMNS = `message_id as "messageId", type, payload, revision, status, attempts, result, reason, created_at as "createdAt"`;
 
 /**
- * Begins an attempt: finds or writes the message's row and counts the attempt. A message with a final answer is returned as it is.
+ * Begins an attempt of a `do`: finds or writes the message's row and counts the attempt.
+ * A message with a final answer is returned as it is.
  *
- * @throws FencedError when it is a `do` without an answer and its saga has decided to compensate
+ * @throws FencedError when it has no answer yet and its saga has decided to compensate
  */
 export async function claimMessage(pool: pg.Pool, claim: MessageClaim): Promise<LoggedMessage> {
   return withTransaction(pool, async (tx) => {
-    const known = await countAttempt(tx, claim);
+    const known = await countAttempt(tx, claim.effect);
     if (known?.status === 'sent' || known?.status === 'rejected') return known;
-    if (claim.effect.action === 'do') await enterForward(tx, claim.effect);
+    await enterForward(tx, claim.effect);
     return known ?? (await insertMessage(tx, claim));
   });
 }
 
-async function countAttempt(tx: Transaction, { effect }: MessageClaim): Promise<LoggedMessage | undefined> {
+/**
+ * Begins an attempt of an `undo`, with the payload that its `do` was sent with.
+ *
+ * @returns undefined when there is nothing to take back: the `do` was never sent (and is fenced now) or was rejected
+ */
+export async function claimUndo(
+  pool: pg.Pool,
+  { effect, type }: Omit<MessageClaim, 'payload'>,
+): Promise<LoggedMessage | undefined> {
+  return withTransaction(pool, async (tx) => (await countAttempt(tx, effect)) ?? (await insertUndo(tx, effect, type)));
+}
+
+async function countAttempt(tx: Transaction, effect: EffectId): Promise<LoggedMessage | undefined> {
   const { rows } = await tx.query<LoggedMessage>({
     name: 'count-attempt',
     text: `update settle.message_log
@@ -56,7 +69,10 @@ async function countAttempt(tx: Transaction, { effect }: MessageClaim): Promise<
   return rows[0];
 }
 
-async function insertMessage(tx: Transaction, { effect, tenantId, type, payload }: MessageClaim): Promise<LoggedMessage> {
+async function insertMessage(
+  tx: Transaction,
+  { effect, tenantId, type, payload }: MessageClaim,
+): Promise<LoggedMessage> {
   const { rows } = await tx.query<LoggedMessage>({
     name: 'insert-message',
     text: `insert into settle.message_log
@@ -67,6 +83,20 @@ async function insertMessage(tx: Transaction, { effect, tenantId, type, payload 
     values: [effectKey(effect), effect.sagaId, tenantId, effect.step, effect.action, type, JSON.stringify(payload)],
   });
   return rows[0]!;
+}
+
+async function insertUndo(tx: Transaction, effect: EffectId, type: string): Promise<LoggedMessage | undefined> {
+  const { rows } = await tx.query<LoggedMessage>({
+    name: 'insert-undo',
+    text: `insert into settle.message_log
+             (effect_key, saga_id, tenant_id, step, action, type, payload, attempts, first_sent_at)
+           select $1, saga_id, tenant_id, step, 'undo', $3, payload, 1, clock_timestamp()
+             from settle.message_log where effect_key = $2 and attempts > 0 and status <> 'rejected'
+           on conflict (effect_key) do update set attempts = message_log.attempts + 1
+           returning ${COLUMNS}`,
+    values: [effectKey(effect), effectKey({ ...effect, action: 'do' }), type],
+  });
+  return rows[0];
 }
 
 /** Stores a participant's final answer; the first one stays. */
@@ -92,16 +122,16 @@ export async function recordAnswer(
 
 /** Notes why an attempt brought no answer, for people to read. */
 export async function recordFailure(pool: pg.Pool, key: string, error: string): Promise<void> {
-  await pool.query(`update settle.message_log set last_error = $2 where effect_key = $1 and status in ('pending', 'dead')`, [
-    key,
-    error.slice(0, 500),
-  ]);
+  await pool.query(
+    `update settle.message_log set last_error = $2 where effect_key = $1 and status in ('pending', 'dead')`,
+    [key, error.slice(0, 500)],
+  );
 }
 
 /** Marks a message as one that no retry can help: it waits for an operator. */
 export async function markDead(pool: pg.Pool, key: string, reason: Reason): Promise<void> {
-  await pool.query(`update settle.message_log set status = 'dead', reason = $2 where effect_key = $1 and status = 'pending'`, [
-    key,
-    JSON.stringify(reason),
-  ]);
+  await pool.query(
+    `update settle.message_log set status = 'dead', reason = $2 where effect_key = $1 and status = 'pending'`,
+    [key, JSON.stringify(reason)],
+  );
 }

@@ -11,7 +11,11 @@ const FOLDER = fileURLToPath(new URL('./migrations/', import.meta.url));
  * @throws Error that names the migration, when one fails or when the database is newer than this release
  */
 export async function migrate(url: string): Promise<void> {
-  const client = new pg.Client({ connectionString: url, connectionTimeoutMillis: 5_000, application_name: 'settle-migrate' });
+  const client = new pg.Client({
+    connectionString: url,
+    connectionTimeoutMillis: 5_000,
+    application_name: 'settle-migrate',
+  });
   await client.connect();
   try {
     await client.query("select pg_advisory_lock(hashtext('settle.migrate'))");

@@ -34,7 +34,9 @@ export function createPool(url: string, options: PoolOptions = {}): pg.Pool {
     statement_timeout: QUERY_TIMEOUT_MS,
     idle_in_transaction_session_timeout: 15_000,
     keepAlive: true,
-    types: { getTypeParser: (oid: number, format?: 'text' | 'binary') => parserOf(oid, format) } as pg.CustomTypesConfig,
+    types: {
+      getTypeParser: (oid: number, format?: 'text' | 'binary') => parserOf(oid, format),
+    } as pg.CustomTypesConfig,
   });
   // without a listener a connection that breaks while idle ends the process
   pool.on('error', options.onIdleError ?? (() => undefined));

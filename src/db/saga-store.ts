@@ -173,6 +173,12 @@ export async function settleSaga(
 }
 
 /** The workflow's input, as pinned at acceptance. */
-export function startOf(saga: AcceptedSaga): SagaStart {
-  return { sagaId: saga.id, tenantId: saga.tenantId, plan: saga.plan, input: saga.input, acceptedAtMs: saga.acceptedAtMs };
+export function startOf(saga: Omit<AcceptedSaga, 'replayed'>): SagaStart {
+  return {
+    sagaId: saga.id,
+    tenantId: saga.tenantId,
+    plan: saga.plan,
+    input: saga.input,
+    acceptedAtMs: saga.acceptedAtMs,
+  };
 }

@@ -9,7 +9,10 @@ export const StockRequest = z.strictObject({
 });
 export type StockRequest = z.infer<typeof StockRequest>;
 
-const release = defineMessage('inventory.release', { payload: StockRequest, result: z.strictObject({ released: z.int() }) });
+const release = defineMessage('inventory.release', {
+  payload: StockRequest,
+  result: z.strictObject({ released: z.int() }),
+});
 const deduct = defineMessage('inventory.deduct', {
   payload: StockRequest,
   result: z.strictObject({ reservationId: text(200) }),

@@ -4,7 +4,8 @@ import { Amount, Currency, text } from './fields.js';
 /** One line of an order. */
 export const OrderItem = z.strictObject({ sku: text(64), quantity: z.int().min(1).max(1_000_000), unitPrice: Amount });
 
-const distinctSkus = (items: readonly { sku: string }[]): boolean => new Set(items.map(({ sku }) => sku)).size === items.length;
+const distinctSkus = (items: readonly { sku: string }[]): boolean =>
+  new Set(items.map(({ sku }) => sku)).size === items.length;
 const payable = ({ items }: { items: readonly { quantity: number; unitPrice: number }[] }): boolean =>
   Number.isSafeInteger(totalOf(items));
 

@@ -31,12 +31,19 @@ function checkOrder(plan: Plan, fail: Fail): void {
         fail(step, "is compensatable but has no undo; give it one, or make it the pivot or 'retriable'");
       }
       if (forwardOnly && step.kind !== 'retriable') {
-        fail(step, `may be undone or refused after '${forwardOnly.name}', which cannot be taken back; make it 'retriable' or move it before`);
+        fail(
+          step,
+          `may be undone or refused after '${forwardOnly.name}', which cannot be taken back; make it 'retriable' or move it before`,
+        );
       }
-      if (step.kind === 'pivot' && members.length > 1) fail(step, 'is a pivot inside a parallel group; give the pivot its own place');
+      if (step.kind === 'pivot' && members.length > 1)
+        fail(step, 'is a pivot inside a parallel group; give the pivot its own place');
     }
     if (members.some(({ kind }) => kind !== 'retriable') && members.some(({ kind }) => kind === 'retriable')) {
-      fail(members.find(({ kind }) => kind === 'retriable'), 'cannot be taken back, but runs in parallel with steps that may be refused');
+      fail(
+        members.find(({ kind }) => kind === 'retriable'),
+        'cannot be taken back, but runs in parallel with steps that may be refused',
+      );
     }
     forwardOnly ??= members.find(({ kind }) => kind !== 'compensatable');
   }
@@ -49,7 +56,10 @@ function checkBudgets(plan: Plan, fail: Fail): void {
     const members = ('parallel' in item ? item.parallel : [item]).filter(({ kind }) => kind !== 'retriable');
     leastMs += Math.max(0, ...members.map(({ retry }) => retry.timeoutMs));
     if (leastMs > plan.deadlineMs) {
-      fail(members[0], `can start too late: single attempts up to it take ${leastMs} ms, the deadline is ${plan.deadlineMs} ms`);
+      fail(
+        members[0],
+        `can start too late: single attempts up to it take ${leastMs} ms, the deadline is ${plan.deadlineMs} ms`,
+      );
     }
   }
 }

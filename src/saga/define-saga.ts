@@ -112,7 +112,10 @@ export interface LocalOptions<Input, Results> extends StepOptions<Input, Results
  *   .build();
  */
 export function defineSaga<Input>(type: string, options: SagaOptions<Input>): SagaBuilder<Input, unknown> {
-  return builder({ type, options: options as SagaOptions<unknown>, items: [], code: new Map() }) as SagaBuilder<Input, unknown>;
+  return builder({ type, options: options as SagaOptions<unknown>, items: [], code: new Map() }) as SagaBuilder<
+    Input,
+    unknown
+  >;
 }
 
 interface Draft {
@@ -136,8 +139,12 @@ function builder(draft: Draft): SagaBuilder<unknown, unknown> {
   return {
     local: (name: string, work: LocalRef, options?: AnyOptions) =>
       add([localStep(draft.type, name, work, options)], (steps) => steps),
-    message: (name: string, contract: MessageContract<never>, payload: (scope: never) => unknown, options?: AnyOptions) =>
-      add([messageStep(draft.type, name, contract, { payload, options })], (steps) => steps),
+    message: (
+      name: string,
+      contract: MessageContract<never>,
+      payload: (scope: never) => unknown,
+      options?: AnyOptions,
+    ) => add([messageStep(draft.type, name, contract, { payload, options })], (steps) => steps),
     parallel: (group: (empty: never) => unknown) => {
       const members = (group(groupBuilder(draft.type, []) as never) as { members: readonly DraftStep[] }).members;
       return add(members, (steps) => (steps.length === 0 ? [] : [{ parallel: steps }]));
@@ -149,8 +156,12 @@ function builder(draft: Draft): SagaBuilder<unknown, unknown> {
 function groupBuilder(type: string, members: readonly DraftStep[]): object {
   return {
     members,
-    message: (name: string, contract: MessageContract<never>, payload: (scope: never) => unknown, options?: AnyOptions) =>
-      groupBuilder(type, [...members, messageStep(type, name, contract, { payload, options })]),
+    message: (
+      name: string,
+      contract: MessageContract<never>,
+      payload: (scope: never) => unknown,
+      options?: AnyOptions,
+    ) => groupBuilder(type, [...members, messageStep(type, name, contract, { payload, options })]),
   };
 }
 
@@ -162,9 +173,14 @@ function extend(
   const code = new Map(draft.code);
   for (const { step, code: behind } of drafts) {
     if (!isStepName(step.name) || step.name === 'input') {
-      throw new SagaDefinitionError(draft.type, step.name, "is not a step name; write lower-case kebab, and not 'input'");
+      throw new SagaDefinitionError(
+        draft.type,
+        step.name,
+        "is not a step name; write lower-case kebab, and not 'input'",
+      );
     }
-    if (code.has(step.name)) throw new SagaDefinitionError(draft.type, step.name, 'is defined twice; give each step its own name');
+    if (code.has(step.name))
+      throw new SagaDefinitionError(draft.type, step.name, 'is defined twice; give each step its own name');
     code.set(step.name, behind);
   }
   const planned = drafts.filter(({ retired }) => !retired).map(({ step }) => step);
@@ -191,7 +207,14 @@ function messageStep(
   const kind = options?.kind ?? contract.kind ?? (undo === undefined ? 'retriable' : 'compensatable');
   const retry = { ...contract.retry, ...options?.retry };
   return {
-    step: { name, type: 'message', kind, action: contract.type, undo, ...policies(type, name, kind, { ...options, retry }) },
+    step: {
+      name,
+      type: 'message',
+      kind,
+      action: contract.type,
+      undo,
+      ...policies(type, name, kind, { ...options, retry }),
+    },
     code: { when: options?.when, payload, contract },
     retired: options?.retired ?? false,
   };
@@ -214,7 +237,8 @@ function policies(
 }
 
 function build({ type, options, items, code }: Draft): SagaDefinition {
-  if (!/^[a-z][a-z0-9-]{0,62}$/.test(type)) throw new SagaDefinitionError(type, undefined, 'is not a saga type; write lower-case kebab');
+  if (!/^[a-z][a-z0-9-]{0,62}$/.test(type))
+    throw new SagaDefinitionError(type, undefined, 'is not a saga type; write lower-case kebab');
   const deadlineMs = options.deadline === undefined ? undefined : milliseconds(options.deadline);
   const plan: Plan = { saga: type, deadlineMs, items };
   checkPlan(plan);

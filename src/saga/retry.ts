@@ -24,10 +24,22 @@ export interface RetryPolicy {
 }
 
 /** For steps that may still be compensated: give up early enough that the client's deadline is kept. */
-export const FORWARD_RETRY: RetryPolicy = { initialMs: 1_000, factor: 2, capMs: 30_000, budgetMs: 120_000, timeoutMs: 5_000 };
+export const FORWARD_RETRY: RetryPolicy = {
+  initialMs: 1_000,
+  factor: 2,
+  capMs: 30_000,
+  budgetMs: 120_000,
+  timeoutMs: 5_000,
+};
 
 /** For `undo` and for steps after the pivot: nothing else can be done, so keep trying for a day before a person is asked. */
-export const PERSISTENT_RETRY: RetryPolicy = { initialMs: 1_000, factor: 2, capMs: 60_000, budgetMs: 86_400_000, timeoutMs: 5_000 };
+export const PERSISTENT_RETRY: RetryPolicy = {
+  initialMs: 1_000,
+  factor: 2,
+  capMs: 60_000,
+  budgetMs: 86_400_000,
+  timeoutMs: 5_000,
+};
 
 /**
  * Resolves retry options against a default.

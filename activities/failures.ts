@@ -1,0 +1,23 @@
+import { ApplicationFailure } from '@temporalio/common';
+import { FencedError, ParkedError, RejectedError, RetryableError, type Reason } from '../src/saga/errors.js';
+
+/** The three classes of errors, in Temporal's words: what is final says so, everything else is tried again. */
+export function toFailure(error: unknown): ApplicationFailure {
+  if (error instanceof RejectedError || error instanceof ParkedError) {
+    return finalFailure(error.name, { code: error.code, message: error.message }, error);
+  }
+  if (error instanceof FencedError) return finalFailure(error.name, error.reason, error);
+  const cause = error instanceof Error ? error : new Error(String(error));
+  const nextRetryDelay = error instanceof RetryableError ? error.retryAfterMs : undefined;
+  return ApplicationFailure.create({ message: cause.message, type: cause.name, cause, nextRetryDelay });
+}
+
+/** A participant that answered `working`: it leaves the fast path at once and is asked again when it said so. */
+export function stillWorking(type: string, retryAfterMs: number | undefined): ApplicationFailure {
+  const message = `'${type}' is still being worked on`;
+  return ApplicationFailure.create({ message, type: 'StillWorking', nextRetryDelay: retryAfterMs });
+}
+
+function finalFailure(type: string, reason: Reason, cause: Error): ApplicationFailure {
+  return ApplicationFailure.create({ message: reason.message, type, nonRetryable: true, details: [reason], cause });
+}

@@ -1,0 +1,74 @@
+import type pg from 'pg';
+import type { SagaDefinition } from '../src/saga/define-saga.js';
+import type { Reason } from '../src/saga/errors.js';
+import type { EffectId } from '../src/saga/ids.js';
+import type { LocalWork } from '../src/saga/local-work.js';
+import type { SagaOutcome } from '../src/saga/state.js';
+import { recordState, settleSaga, type StateChange } from '../src/db/saga-store.js';
+import type { Transaction } from '../src/db/pool.js';
+import type { Router } from '../src/transports/router.js';
+import { createDispatch } from './dispatch.js';
+import { createRunLocal } from './run-local.js';
+
+/** A local step: which transaction, for whom, and what is known so far. */
+export interface LocalArgs {
+  readonly effect: EffectId;
+  readonly tenantId: string;
+  /** The local transaction's name, e.g. `orders.place`. */
+  readonly work: string;
+  /** The saga type whose code builds the payloads owed. */
+  readonly saga: string;
+  readonly input: unknown;
+  readonly results: Readonly<Record<string, unknown>>;
+  /** The message steps that follow: those whose payloads are known by then are written in the same transaction. */
+  readonly owes: readonly string[];
+}
+
+/** A message step. */
+export interface DispatchArgs {
+  readonly effect: EffectId;
+  readonly tenantId: string;
+  /** The message type. */
+  readonly type: string;
+  readonly saga: string;
+  /** Absent for an undo: it is sent what its `do` was sent. */
+  readonly payload?: unknown;
+  /** One attempt, in ms. @default 5000 */
+  readonly timeoutMs?: number;
+}
+
+/**
+ * Everything a saga's workflow does to the world. Each is idempotent, so that it may run as often as Temporal likes.
+ * They fail with ApplicationFailures of type `RejectedError`, `FencedError`, `ParkedError` (final, a Reason in the details),
+ * `StillWorking` or others (tried again).
+ */
+export interface SagaActivities {
+  /** Runs a local transaction; returns its stored result. */
+  runLocal(args: LocalArgs): Promise<unknown>;
+  /** Sends a message and records the participant's answer in the ledger; returns its result. */
+  dispatch(args: DispatchArgs): Promise<unknown>;
+  /** Records a state that is not the end; returns why the saga compensates, as first recorded. */
+  recordState(change: StateChange): Promise<Reason | undefined>;
+  /** Ends the saga. */
+  settle(end: { readonly sagaId: string; readonly outcome: SagaOutcome; readonly reason?: Reason }): Promise<void>;
+}
+
+/** What the activities are made of. */
+export interface ActivityDependencies {
+  readonly pool: pg.Pool;
+  readonly router: Router;
+  readonly definitions: readonly SagaDefinition[];
+  /** By name, e.g. `orders.place`. */
+  readonly localWorks: ReadonlyMap<string, LocalWork<Transaction, never, unknown>>;
+}
+
+/** Makes the activities; the worker registers them. */
+export function createSagaActivities(dependencies: ActivityDependencies): SagaActivities {
+  const { pool } = dependencies;
+  return {
+    runLocal: createRunLocal(dependencies),
+    dispatch: createDispatch(dependencies),
+    recordState: (change) => recordState(pool, change),
+    settle: (end) => settleSaga(pool, end),
+  };
+}

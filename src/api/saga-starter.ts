@@ -1,0 +1,150 @@
+import { defineSearchAttributeKey, SearchAttributeType, TypedSearchAttributes } from '@temporalio/common';
+import {
+  WorkflowExecutionAlreadyStartedError,
+  WorkflowNotFoundError,
+  type Client,
+  type WorkflowIdReusePolicy,
+} from '@temporalio/client';
+import type { Logger } from 'pino';
+import type { AcceptedSaga } from '../db/saga-store.js';
+import { startOf } from '../db/saga-store.js';
+import type { Reason } from '../saga/errors.js';
+
+/** What a workflow is started for. */
+export type StartableSaga = Omit<AcceptedSaga, 'replayed'>;
+
+/** Starts the workflows of sagas; uniqueness is the ledger's, so that starting one twice does no harm. */
+export interface SagaStarter {
+  /** Returns at once and never throws: what cannot be started now is left to the ledger scan. */
+  startSoon(saga: StartableSaga): void;
+  /**
+   * Makes sure that an open saga has a running workflow.
+   *
+   * @param isOpen asked before a workflow that has closed is started anew
+   * @throws when Temporal cannot be reached
+   */
+  ensureRunning(saga: StartableSaga, isOpen: () => Promise<boolean>): Promise<'started' | 'running' | 'settled'>;
+  /** Tells a running workflow to compensate. A workflow that is gone is the scan's matter. */
+  signalCancel(sagaId: string, reason: Reason): Promise<void>;
+  isReachable(): Promise<boolean>;
+  /** Waits for the starts under way. */
+  stop(): Promise<void>;
+}
+
+export interface StarterOptions {
+  readonly client: Client;
+  readonly taskQueue: string;
+  /** The workflow function's name of a saga type. */
+  readonly workflowOf: (sagaType: string) => string;
+  /** Whether the client's connection is a worker's too: then that worker is handed the first workflow task at once. */
+  readonly sharesConnection: boolean;
+  readonly logger: Logger;
+}
+
+/** Starts at the same time; more wait in line, and past the line the scan takes over. */
+const MAX_UNDER_WAY = 64;
+const MAX_IN_LINE = 2_000;
+const RPC_TIMEOUT_MS = 5_000;
+
+const TYPE = defineSearchAttributeKey('SettleSagaType', SearchAttributeType.KEYWORD);
+const STATE = defineSearchAttributeKey('SettleState', SearchAttributeType.KEYWORD);
+const BUSINESS_KEY = defineSearchAttributeKey('SettleBusinessKey', SearchAttributeType.KEYWORD);
+const TENANT = defineSearchAttributeKey('SettleTenant', SearchAttributeType.KEYWORD);
+
+/** Makes the starter of one process. */
+export function createSagaStarter(options: StarterOptions): SagaStarter {
+  const { client } = options;
+  const line = createLine(options);
+  return {
+    startSoon: line.add,
+    stop: line.drain,
+    ensureRunning: async (saga, isOpen) => {
+      if (await start(options, saga, 'REJECT_DUPLICATE')) return 'started';
+      const { status } = await client.workflow.getHandle(saga.id).describe();
+      if (status.name === 'RUNNING') return 'running';
+      if (!(await isOpen())) return 'settled';
+      await start(options, saga, 'ALLOW_DUPLICATE');
+      return 'started';
+    },
+    signalCancel: async (sagaId, reason) => {
+      try {
+        await withDeadline(client, () => client.workflow.getHandle(sagaId).signal('cancel', reason));
+      } catch (error) {
+        if (!(error instanceof WorkflowNotFoundError)) throw error;
+      }
+    },
+    isReachable: () =>
+      withDeadline(client, () => client.workflowService.getSystemInfo({})).then(
+        () => true,
+        () => false,
+      ),
+  };
+}
+
+/** Starts a workflow; false when there is one with its id already. */
+async function start(
+  { client, taskQueue, workflowOf, sharesConnection }: StarterOptions,
+  saga: StartableSaga,
+  workflowIdReusePolicy: WorkflowIdReusePolicy,
+): Promise<boolean> {
+  try {
+    await withDeadline(client, () =>
+      client.workflow.start(workflowOf(saga.type), {
+        workflowId: saga.id,
+        taskQueue,
+        args: [startOf(saga)],
+        workflowIdReusePolicy,
+        workflowIdConflictPolicy: 'FAIL',
+        requestEagerStart: sharesConnection,
+        staticSummary: saga.businessKey,
+        typedSearchAttributes: new TypedSearchAttributes([
+          { key: TYPE, value: saga.type },
+          { key: STATE, value: 'running' },
+          { key: BUSINESS_KEY, value: saga.businessKey },
+          { key: TENANT, value: saga.tenantId },
+        ]),
+      }),
+    );
+    return true;
+  } catch (error) {
+    if (error instanceof WorkflowExecutionAlreadyStartedError) return false;
+    throw error;
+  }
+}
+
+interface Line {
+  add(saga: StartableSaga): void;
+  drain(): Promise<void>;
+}
+
+function createLine(options: StarterOptions): Line {
+  const waiting: StartableSaga[] = [];
+  const underWay = new Set<Promise<void>>();
+  const begin = (saga: StartableSaga): void => {
+    const starting = start(options, saga, 'REJECT_DUPLICATE')
+      .then(() => undefined)
+      .catch((error: unknown) => {
+        options.logger.warn({ err: error, sagaId: saga.id }, 'saga not started; the ledger scan will');
+      })
+      .finally(() => {
+        underWay.delete(starting);
+        const next = waiting.shift();
+        if (next) begin(next);
+      });
+    underWay.add(starting);
+  };
+  return {
+    add: (saga) => {
+      if (underWay.size < MAX_UNDER_WAY) begin(saga);
+      else if (waiting.length < MAX_IN_LINE) waiting.push(saga);
+    },
+    drain: async () => {
+      waiting.length = 0;
+      await Promise.all(underWay);
+    },
+  };
+}
+
+function withDeadline<T>(client: Client, work: () => Promise<T>): Promise<T> {
+  return client.withDeadline(Date.now() + RPC_TIMEOUT_MS, work);
+}

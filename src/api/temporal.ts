@@ -1,0 +1,50 @@
+import { Client, Connection, type ConnectionLike, type ConnectionOptions } from '@temporalio/client';
+import type { TemporalConfig } from '../config.js';
+
+/** What people search sagas by in the Temporal Web UI; all are keywords. */
+export const SEARCH_ATTRIBUTES = [
+  'SettleSagaType',
+  'SettleState',
+  'SettleBusinessKey',
+  'SettleTenant',
+  'SettleStep',
+] as const;
+
+/** `IndexedValueType.INDEXED_VALUE_TYPE_KEYWORD` of Temporal's API. */
+const KEYWORD = 2;
+
+/** The options that both of the SDK's connections take. */
+export function connectionOptions(config: TemporalConfig): ConnectionOptions & { address?: string; apiKey?: string } {
+  return { address: config.address, tls: config.tls as ConnectionOptions['tls'], apiKey: config.apiKey as string };
+}
+
+/** A client of its own connection, made without waiting: the API answers while Temporal is away. */
+export function createLazyClient(config: TemporalConfig): Client {
+  return createClient(Connection.lazy({ ...connectionOptions(config), connectTimeout: 2_000 }), config);
+}
+
+/** A client that shares a connection, e.g. with the worker of the same process. */
+export function createClient(connection: ConnectionLike, config: TemporalConfig): Client {
+  return new Client({ connection, namespace: config.namespace });
+}
+
+/**
+ * Registers the search attributes where they are missing; a workflow that uses an unknown one would never get on.
+ *
+ * @throws Error that names the missing ones, when the server does not let us add them
+ */
+export async function ensureSearchAttributes({ connection }: Client, config: TemporalConfig): Promise<void> {
+  const { namespace } = config;
+  const { customAttributes } = await connection.operatorService.listSearchAttributes({ namespace });
+  const missing = SEARCH_ATTRIBUTES.filter((name) => customAttributes[name] === undefined);
+  if (missing.length === 0) return;
+  try {
+    const searchAttributes = Object.fromEntries(missing.map((name) => [name, KEYWORD]));
+    await connection.operatorService.addSearchAttributes({ namespace, searchAttributes });
+  } catch (cause) {
+    const problem = `namespace '${namespace}' lacks the search attributes ${missing.join(', ')} (keywords); create them`;
+    // another process may have added them at the same moment
+    const again = await connection.operatorService.listSearchAttributes({ namespace });
+    if (missing.some((name) => again.customAttributes[name] === undefined)) throw new Error(problem, { cause });
+  }
+}

@@ -1,0 +1,59 @@
+import { RejectedError } from '../saga/errors.js';
+import type { PlaceOrder } from '../messages/orders.js';
+import type { Transaction } from './pool.js';
+
+/** An order to be placed, and for whom. */
+export interface NewOrder extends PlaceOrder {
+  readonly sagaId: string;
+  readonly tenantId: string;
+}
+
+/**
+ * Writes the order's row, in the transaction of its step.
+ *
+ * @throws RejectedError `unknown-customer` or `currency-mismatch`
+ */
+export async function insertOrder(tx: Transaction, order: NewOrder): Promise<{ orderId: string; total: number }> {
+  const { rows } = await tx.query<{ currency: string }>({
+    name: 'find-customer',
+    text: 'select currency from shop.customer where id = $1',
+    values: [order.customerId],
+  });
+  if (!rows[0]) throw new RejectedError('unknown-customer', `there is no customer '${order.customerId}'`);
+  if (rows[0].currency !== order.currency) {
+    throw new RejectedError(
+      'currency-mismatch',
+      `customer '${order.customerId}' pays in ${rows[0].currency}, not ${order.currency}`,
+    );
+  }
+  const total = order.items.reduce((sum, { quantity, unitPrice }) => sum + quantity * unitPrice, 0);
+  await tx.query({
+    name: 'insert-order',
+    text: `insert into shop.orders (order_id, saga_id, tenant_id, customer_id, currency, total, items, status)
+           values ($1, $2, $3, $4, $5, $6, $7, 'placed')`,
+    values: [
+      order.orderId,
+      order.sagaId,
+      order.tenantId,
+      order.customerId,
+      order.currency,
+      total,
+      JSON.stringify(order.items),
+    ],
+  });
+  return { orderId: order.orderId, total };
+}
+
+/** Marks an order as cancelled; one that is cancelled stays so. */
+export async function markOrderCancelled(tx: Transaction, orderId: string): Promise<void> {
+  await tx.query(`update shop.orders set status = 'cancelled' where order_id = $1`, [orderId]);
+}
+
+/** Writes the sample's customers; existing rows are left as they are. */
+export async function seedCustomers(tx: Transaction): Promise<void> {
+  await tx.query(
+    `insert into shop.customer (id, currency)
+     select 'c-' || n, 'EUR' from generate_series(1, 1000) as n union all select 'c-poor', 'EUR'
+     on conflict (id) do nothing`,
+  );
+}

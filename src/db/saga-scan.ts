@@ -1,0 +1,51 @@
+import type pg from 'pg';
+import type { Reason } from '../saga/errors.js';
+import type { AcceptedSaga } from './saga-store.js';
+
+/** An open saga that is due for a look, and what it may lack. */
+export interface DueSaga extends Omit<AcceptedSaga, 'replayed'> {
+  /** Set when a cancel was requested and may not have reached the workflow. */
+  readonly cancelReason: Reason | null;
+}
+
+/**
+ * Claims open sagas that are due, oldest first. Claiming sets the next look (3 s, doubling to 5 min), so that of many
+ * scanners each saga is looked at by one, and one that is well costs less and less.
+ *
+ * @param limit how many at the most
+ */
+export async function claimDueSagas(pool: pg.Pool, limit: number): Promise<readonly DueSaga[]> {
+  const { rows } = await pool.query<DueSaga>(
+    `update settle.saga s
+        set scans = scans + 1, due_at = clock_timestamp() + least(interval '3 seconds' * 2 ^ least(scans, 10), interval '5 minutes')
+       from (select id from settle.saga where due_at <= clock_timestamp() order by due_at limit $1 for update skip locked) as due
+      where s.id = due.id
+      returning s.id, tenant_id as "tenantId", request_hash as "requestHash", type, business_key as "businessKey", plan, input, state,
+                floor(extract(epoch from accepted_at) * 1000)::float8 as "acceptedAtMs", cancel_reason as "cancelReason"`,
+    [limit],
+  );
+  return rows;
+}
+
+/** Whether a saga is still open in the ledger: asked again before its workflow is started anew. */
+export async function isOpen(pool: pg.Pool, sagaId: string): Promise<boolean> {
+  const { rowCount } = await pool.query('select 1 from settle.saga where id = $1 and finished_at is null', [sagaId]);
+  return rowCount === 1;
+}
+
+/** A planned step that open sagas still need, and how many of them. */
+export interface OpenStep {
+  readonly type: string;
+  readonly step: string;
+  readonly sagas: number;
+}
+
+/** The steps in the pinned plans of open sagas: a release must have code for each of them. */
+export async function listOpenSteps(pool: pg.Pool): Promise<readonly OpenStep[]> {
+  const { rows } = await pool.query<OpenStep>(
+    `select type, step #>> '{}' as step, count(*) as sagas
+       from settle.saga, jsonb_path_query(plan, 'strict $.items[*].**.name') as step
+      where finished_at is null group by 1, 2 order by 1, 2`,
+  );
+  return rows;
+}

@@ -1,0 +1,145 @@
+import { existsSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { NativeConnection, Worker, type WorkerOptions } from '@temporalio/worker';
+import type pg from 'pg';
+import type { Logger } from 'pino';
+import * as orders from '../activities/orders.js';
+import { createSagaActivities, type ActivityDependencies } from '../activities/saga-activities.js';
+import { scanOnce, type SagaRestarter } from '../activities/scan.js';
+import { definitions } from '../workflows/definitions.js';
+import type { Config } from './config.js';
+import { listOpenSteps } from './db/saga-scan.js';
+import type { LocalWork } from './saga/local-work.js';
+import { unwrapped, type Wrap } from './saga/wrap.js';
+import { createRouter } from './transports/router.js';
+import type { Transaction } from './db/pool.js';
+
+/** What a worker is made of. */
+export interface WorkerDependencies {
+  readonly config: Config;
+  /** Of the producer's database. */
+  readonly pool: pg.Pool;
+  /** Shared with the API where both run in one process, so that workflows start eagerly. */
+  readonly connection: NativeConnection;
+  readonly restarter: SagaRestarter;
+  readonly logger: Logger;
+  readonly wrap?: Wrap;
+}
+
+export interface RunningWorker {
+  /** Rejects when the worker fails for good; then the process should end. */
+  readonly finished: Promise<void>;
+  /** Takes no new work, finishes what is under way, 10 s at the most. */
+  stop(): Promise<void>;
+}
+
+const BUNDLE = fileURLToPath(new URL('../workflow-bundle.js', import.meta.url));
+const WORKFLOWS = fileURLToPath(new URL('../workflows/index.js', import.meta.url));
+const SCAN_EVERY_MS = 1_000;
+
+/**
+ * Starts the worker: the workflows, their activities, and the ledger scan.
+ *
+ * @throws Error when a message type has no route, or when open sagas need steps that this release does not have
+ */
+export async function startWorker(dependencies: WorkerDependencies): Promise<RunningWorker> {
+  const { config, pool, logger, wrap = unwrapped } = dependencies;
+  checkRoutes(config);
+  await checkOpenSagas(pool);
+  const router = wrap('router', createRouter(config.routes));
+  const activities = createSagaActivities({ pool, router, definitions, localWorks: wrap('localWorks', localWorks()) });
+  const worker = await Worker.create({
+    ...workflowCode(),
+    connection: dependencies.connection,
+    namespace: config.temporal.namespace,
+    taskQueue: config.temporal.taskQueue,
+    activities: wrap('activities', activities),
+    maxConcurrentActivityTaskExecutions: 100,
+    maxConcurrentLocalActivityExecutions: 200,
+    maxConcurrentWorkflowTaskExecutions: 100,
+    maxCachedWorkflows: 500,
+    workflowThreadPoolSize: 1,
+    shutdownGraceTime: '10s',
+    shutdownForceTime: '15s',
+  });
+  const finished = worker.run();
+  const scan = startScan(pool, dependencies.restarter, logger);
+  return {
+    finished,
+    stop: once(async () => {
+      await scan.stop();
+      if (worker.getState() === 'RUNNING') worker.shutdown();
+      await finished.catch(() => undefined);
+      await router.close();
+    }),
+  };
+}
+
+/** The local transactions of every scenario, by name. */
+function localWorks(): ActivityDependencies['localWorks'] {
+  const modules: Record<string, object> = { orders };
+  return new Map(
+    Object.entries(modules).flatMap(([scenario, works]) =>
+      Object.entries(works).map(([name, work]) => [
+        `${scenario}.${name}`,
+        work as LocalWork<Transaction, never, unknown>,
+      ]),
+    ),
+  );
+}
+
+/** The bundle made by the build; from source where there is none, e.g. in tests. */
+function workflowCode(): Pick<WorkerOptions, 'workflowBundle' | 'workflowsPath'> {
+  return existsSync(BUNDLE) ? { workflowBundle: { codePath: BUNDLE } } : { workflowsPath: WORKFLOWS };
+}
+
+function checkRoutes({ routes }: Config): void {
+  const types = definitions.flatMap(({ code }) => [...code.values()].flatMap(({ contract }) => contract ?? []));
+  const missing = types.flatMap(({ type, undo }) => [type, undo?.type ?? type]).filter((type) => !routes[type]);
+  if (missing.length > 0)
+    throw new Error(`no route for ${[...new Set(missing)].join(', ')}; add them to the file that SETTLE_ROUTES names`);
+}
+
+async function checkOpenSagas(pool: pg.Pool): Promise<void> {
+  const codes = new Map(definitions.map(({ type, code }) => [type, code]));
+  const missing = (await listOpenSteps(pool)).filter(({ type, step }) => !codes.get(type)?.has(step));
+  if (missing.length === 0) return;
+  const list = missing.map(({ type, step, sagas }) => `'${type}' step '${step}' (${sagas} open sagas)`).join(', ');
+  throw new Error(`open sagas need steps that this release does not have: ${list}; keep them with 'retired: true'`);
+}
+
+/**
+ * Runs the scan beside Temporal, not in it: it is what rebuilds Temporal after a loss.
+ * Rounds never overlap, and a failing one is only reported.
+ */
+function startScan(pool: pg.Pool, restarter: SagaRestarter, logger: Logger): { stop(): Promise<void> } {
+  let timer: NodeJS.Timeout | undefined;
+  let isStopping = false;
+  let round = Promise.resolve();
+  const next = (): void => {
+    if (isStopping) return;
+    timer = setTimeout(() => {
+      round = scanOnce(pool, restarter)
+        .then((findings) => {
+          if (findings.started + findings.failed > 0) logger.info(findings, 'ledger scan');
+        })
+        .catch((error: unknown) => {
+          logger.warn({ err: error }, 'ledger scan failed; trying again');
+        })
+        .finally(next);
+    }, SCAN_EVERY_MS);
+  };
+  next();
+  return {
+    stop: async () => {
+      isStopping = true;
+      clearTimeout(timer);
+      await round;
+    },
+  };
+}
+
+function once(work: () => Promise<void>): () => Promise<void> {
+  let done: Promise<void> | undefined;
+  return () => (done ??= work());
+}

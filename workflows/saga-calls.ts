@@ -1,0 +1,115 @@
+import {
+  ActivityCancellationType,
+  ActivityFailure,
+  ApplicationFailure,
+  isCancellation,
+  proxyActivities,
+  proxyLocalActivities,
+  rootCause,
+} from '@temporalio/workflow';
+import type { SagaActivities } from '../activities/saga-activities.js';
+import type { Reason } from '../src/saga/errors.js';
+import type { RetryPolicy } from '../src/saga/retry.js';
+
+/** How a call to an activity ended, as far as the saga's next move is concerned. */
+export type CallFailure =
+  /** Definitely not applied. */
+  | { readonly kind: 'rejected'; readonly reason: Reason }
+  /** The ledger no longer lets the saga go forward; perhaps applied. */
+  | { readonly kind: 'fenced'; readonly reason: Reason }
+  /** No retry can help; perhaps applied. */
+  | { readonly kind: 'parked'; readonly reason: Reason }
+  /** Budget exhausted or cancelled; perhaps applied. */
+  | { readonly kind: 'unknown'; readonly reason: Reason; readonly isCancelled: boolean };
+
+/** A call as the runner makes it. */
+export interface Call<Name extends keyof SagaActivities> {
+  readonly activity: Name;
+  readonly args: Parameters<SagaActivities[Name]>[0];
+  readonly retry: RetryPolicy;
+  /** What a person reads beside the activity in the Web UI. */
+  readonly summary: string;
+  /** Told when the fast path has not succeeded, before the durable one begins. */
+  readonly onFallback?: () => void;
+}
+
+/** One attempt on the fast path; longer ones belong where a person can see them. */
+const FAST_TIMEOUT_MS = 1_500;
+/** What an activity needs beyond its participant's time: its database work. */
+const LEDGER_MARGIN_MS = 6_000;
+/** What leaves the fast path at once: answers that are final, and a participant that says it needs longer. */
+const NOT_FAST = ['RejectedError', 'FencedError', 'ParkedError', 'StillWorking'];
+
+/**
+ * Calls an activity: first as a local activity (one workflow task, a few quick attempts), then as a regular one under the
+ * step's durable retry policy, visible as pending in the Web UI. Safe because every effect is idempotent by its effect key.
+ *
+ * @throws ActivityFailure that {@link readFailure} understands
+ */
+export async function call<Name extends keyof SagaActivities>(
+  request: Call<Name>,
+): Promise<Awaited<ReturnType<SagaActivities[Name]>>> {
+  try {
+    return await fastPath(request);
+  } catch (error) {
+    if (isCancellation(error) || isFinal(error)) throw error;
+  }
+  request.onFallback?.();
+  return durablePath(request);
+}
+
+/** Says what a failed call means for its saga. */
+export function readFailure(error: unknown, step: string): CallFailure {
+  const cause = error instanceof ActivityFailure ? error.cause : error;
+  const reason = reasonOf(cause, step);
+  if (cause instanceof ApplicationFailure) {
+    if (cause.type === 'RejectedError') return { kind: 'rejected', reason };
+    if (cause.type === 'FencedError') return { kind: 'fenced', reason };
+    if (cause.type === 'ParkedError') return { kind: 'parked', reason };
+  }
+  return { kind: 'unknown', reason, isCancelled: isCancellation(error) };
+}
+
+type Result<Name extends keyof SagaActivities> = Promise<Awaited<ReturnType<SagaActivities[Name]>>>;
+
+function fastPath<Name extends keyof SagaActivities>({ activity, args, retry, summary }: Call<Name>): Result<Name> {
+  const timeoutMs = Math.min(FAST_TIMEOUT_MS, retry.timeoutMs);
+  const local = proxyLocalActivities<SagaActivities>({
+    startToCloseTimeout: timeoutMs + 1_000,
+    scheduleToCloseTimeout: 2 * timeoutMs + 2_000,
+    cancellationType: ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
+    retry: { initialInterval: 50, backoffCoefficient: 3, maximumAttempts: 3, nonRetryableErrorTypes: NOT_FAST },
+    summary,
+  });
+  return invoke(local[activity], { ...args, timeoutMs });
+}
+
+function durablePath<Name extends keyof SagaActivities>({ activity, args, retry, summary }: Call<Name>): Result<Name> {
+  const durable = proxyActivities<SagaActivities>({
+    startToCloseTimeout: retry.timeoutMs + LEDGER_MARGIN_MS,
+    scheduleToCloseTimeout: retry.budgetMs,
+    // waiting for the attempt under way: no `do` may still be sent once the decision to compensate is recorded
+    cancellationType: ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
+    retry: { initialInterval: retry.initialMs, backoffCoefficient: retry.factor, maximumInterval: retry.capMs },
+    summary,
+  });
+  return invoke(durable[activity], { ...args, timeoutMs: retry.timeoutMs });
+}
+
+/** The proxies type each activity apart; the runner calls them alike. */
+function invoke<Name extends keyof SagaActivities>(activity: unknown, args: object): Result<Name> {
+  return (activity as (args: object) => Result<Name>)(args);
+}
+
+function isFinal(error: unknown): boolean {
+  const cause = error instanceof ActivityFailure ? error.cause : undefined;
+  return cause instanceof ApplicationFailure && cause.nonRetryable === true;
+}
+
+function reasonOf(cause: unknown, step: string): Reason {
+  if (isCancellation(cause)) return { code: 'cancelled', message: 'was cancelled before its outcome was known', step };
+  const failure = cause instanceof ApplicationFailure ? cause : undefined;
+  const stored = failure?.details?.[0] as Reason | undefined;
+  if (stored?.code) return { ...stored, step: stored.step ?? step };
+  return { code: 'no-outcome', message: rootCause(cause) ?? 'no outcome within the retry budget', step };
+}

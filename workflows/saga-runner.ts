@@ -1,0 +1,136 @@
+import { CancellationScope, isCancellation, setHandler, sleep } from '@temporalio/workflow';
+import type { SagaDefinition } from '../src/saga/define-saga.js';
+import type { Reason } from '../src/saga/errors.js';
+import { stepsOf, type PlanGroup, type PlanStep } from '../src/saga/plan.js';
+import { PERSISTENT_RETRY } from '../src/saga/retry.js';
+import type { SagaEnd, SagaOutcome, SagaStart } from '../src/saga/state.js';
+import { call } from './saga-calls.js';
+import { compensate } from './saga-compensation.js';
+import { cancelSaga, park, retrySaga, type Abort, type SagaRun } from './saga-run.js';
+import { runStep, type StepContext, type StepEnd } from './saga-step.js';
+import { showState } from './saga-visibility.js';
+
+/** A workflow function: the saga's input, pinned at acceptance, to how it ended. */
+export type SagaWorkflow = (start: SagaStart) => Promise<SagaEnd>;
+
+/**
+ * The workflow function of a definition. Export it under the saga's own name in camelCase, `placeOrder` for `place-order`:
+ * that is what the Temporal Web UI shows.
+ *
+ * @example export const placeOrder = sagaWorkflow(placeOrderSaga);
+ */
+export function sagaWorkflow<Input>(definition: SagaDefinition<Input>): SagaWorkflow {
+  return (start) => runSaga(definition as unknown as SagaDefinition, start);
+}
+
+async function runSaga(definition: SagaDefinition, start: SagaStart): Promise<SagaEnd> {
+  const run: SagaRun = {
+    definition,
+    start,
+    results: {},
+    undoStack: [],
+    hasPassedPivot: false,
+    isParked: false,
+    retries: 0,
+  };
+  const reason = await goForward(run);
+  if (!reason) return settle(run, 'completed');
+  return settle(run, 'compensated', await compensate(run, reason));
+}
+
+/** Runs the plan's items in order. Returns undefined when all are done, else why the saga must compensate. */
+async function goForward(run: SagaRun): Promise<Reason | undefined> {
+  const forward = new CancellationScope({ cancellable: true });
+  const abort: Abort = (reason) => {
+    if (run.hasPassedPivot || run.abortReason) return;
+    run.abortReason = reason;
+    forward.cancel();
+  };
+  setHandler(cancelSaga, abort);
+  setHandler(retrySaga, () => {
+    if (run.isParked) run.retries += 1;
+    return run.isParked;
+  });
+  const startDeadline = deadlineOf(run, abort);
+  try {
+    return await forward.run(async () => {
+      for (const item of run.start.plan.items) {
+        const reason = await runItem(run, item, startDeadline);
+        if (reason) return reason;
+      }
+      return undefined;
+    });
+  } catch (error) {
+    if (!isCancellation(error)) throw error;
+    return run.abortReason ?? { code: 'cancelled', message: 'its workflow was cancelled in Temporal' };
+  }
+}
+
+/** Runs a step, or the members of a group at the same time; the first that gives up stops the others. */
+async function runItem(
+  run: SagaRun,
+  item: PlanStep | PlanGroup,
+  startDeadline: () => void,
+): Promise<Reason | undefined> {
+  const begun: PlanStep[] = [];
+  run.undoStack.push(begun);
+  const group = new CancellationScope({ cancellable: true });
+  const ends = await group.run(() =>
+    Promise.all(
+      stepsOf(item).map(async (step) => {
+        const end = await runStepOrPark(run, step, { begun, startDeadline });
+        if (end) group.cancel();
+        return end;
+      }),
+    ),
+  );
+  return firstCause(ends) ?? (run.hasPassedPivot ? undefined : run.abortReason);
+}
+
+/** A step that is parked is tried again whenever an operator says so; before the pivot a cancel ends the wait too. */
+async function runStepOrPark(run: SagaRun, step: PlanStep, context: StepContext): Promise<StepEnd | undefined> {
+  for (;;) {
+    const end = await runStep(run, step, context);
+    if (end?.kind !== 'parked') return end;
+    const wait = (): Promise<void> => park(run, end.reason, 'running');
+    try {
+      await (step.kind === 'compensatable' ? wait() : CancellationScope.nonCancellable(wait));
+    } catch (error) {
+      if (!isCancellation(error)) throw error;
+      return { ...end, kind: 'compensate', isCancelled: true };
+    }
+  }
+}
+
+/** Of several members that gave up, the one that did so by itself, not because another one stopped it. */
+function firstCause(ends: readonly (StepEnd | undefined)[]): Reason | undefined {
+  const given = ends.filter((end) => end !== undefined);
+  return (given.find((end) => !end.isCancelled) ?? given[0])?.reason;
+}
+
+/**
+ * The deadline's timer starts with the first trouble, not with the saga: the fast path is over within seconds,
+ * so a healthy saga needs none, and a timer that never fires costs three events and its rows in Temporal's store.
+ */
+function deadlineOf(run: SagaRun, abort: Abort): () => void {
+  const { deadlineMs } = run.start.plan;
+  let isStarted = deadlineMs === undefined;
+  return () => {
+    if (isStarted) return;
+    isStarted = true;
+    const leftMs = Math.max(1, run.start.acceptedAtMs + deadlineMs! - Date.now());
+    const expired: Reason = { code: 'deadline', message: `did not complete within ${deadlineMs!} ms` };
+    void CancellationScope.nonCancellable(() => sleep(leftMs)).then(() => {
+      abort(expired);
+    });
+  };
+}
+
+async function settle(run: SagaRun, outcome: SagaOutcome, reason?: Reason): Promise<SagaEnd> {
+  const { sagaId } = run.start;
+  await CancellationScope.nonCancellable(() =>
+    call({ activity: 'settle', args: { sagaId, outcome, reason }, retry: PERSISTENT_RETRY, summary: outcome }),
+  );
+  showState(outcome);
+  return { sagaId, outcome, reason };
+}

@@ -1,0 +1,121 @@
+import { CancellationScope } from '@temporalio/workflow';
+import type { Reason } from '../src/saga/errors.js';
+import { allSteps, type PlanStep } from '../src/saga/plan.js';
+import { call, readFailure, type CallFailure } from './saga-calls.js';
+import { codeOf, scopeOf, type SagaRun } from './saga-run.js';
+import { showDetails, showState } from './saga-visibility.js';
+
+/** Why a step has not been done. `parked` waits for an operator; `compensate` makes the saga take back what was begun. */
+export interface StepEnd {
+  readonly kind: 'compensate' | 'parked';
+  readonly reason: Reason;
+  /** Whether it stopped because something else did, so that its reason is not the cause. */
+  readonly isCancelled: boolean;
+}
+
+export interface StepContext {
+  /** The undo list of the step's item: it is entered before the call, and left only after a definite rejection. */
+  readonly begun: PlanStep[];
+  readonly startDeadline: () => void;
+}
+
+/**
+ * Runs one step of the plan.
+ *
+ * | how it ends | before the pivot | the pivot | after it |
+ * |---|---|---|---|
+ * | done | result kept | result kept; no way back | result kept |
+ * | rejected: not applied | compensate the others | compensate the others | park |
+ * | unknown: perhaps applied | compensate it too | compensate it too, or park without an undo | park |
+ *
+ * @returns undefined when it is done or not needed
+ */
+export async function runStep(run: SagaRun, step: PlanStep, context: StepContext): Promise<StepEnd | undefined> {
+  const prepared = prepare(run, step);
+  if (prepared.kind === 'skip') return undefined;
+  if (prepared.kind === 'failed') return giveUp(step, prepared.reason, 'parked');
+  const isCompensatable = step.undo !== undefined && step.kind !== 'retriable';
+  if (isCompensatable && !context.begun.includes(step)) context.begun.push(step);
+  try {
+    run.results[step.name] = await callStep(run, step, {
+      payload: prepared.payload,
+      startDeadline: context.startDeadline,
+    });
+    if (step.kind !== 'compensatable') run.hasPassedPivot = true;
+    return undefined;
+  } catch (error) {
+    const failure = readFailure(error, step.name);
+    if (failure.kind === 'rejected')
+      context.begun.splice(0, Infinity, ...context.begun.filter((begun) => begun !== step));
+    const end = giveUp(step, failure.reason, mayCompensate(step, failure) ? 'compensate' : 'parked');
+    return { ...end, isCancelled: failure.kind === 'unknown' && failure.isCancelled };
+  }
+}
+
+type Prepared =
+  | { readonly kind: 'skip' }
+  | { readonly kind: 'run'; readonly payload: unknown }
+  | { readonly kind: 'failed'; readonly reason: Reason };
+
+/** Evaluates the author's code; its exceptions must not reach Temporal, where they would fail the workflow task for ever. */
+function prepare(run: SagaRun, step: PlanStep): Prepared {
+  const code = codeOf(run, step);
+  if (!code) {
+    const message = `this release of '${run.definition.type}' has no code for it; deploy one that keeps it as 'retired', then retry`;
+    return { kind: 'failed', reason: { code: 'unknown-step', message, step: step.name } };
+  }
+  try {
+    const scope = scopeOf(run) as never;
+    if (code.when && !code.when(scope)) return { kind: 'skip' };
+    return { kind: 'run', payload: code.payload?.(scope) };
+  } catch (error) {
+    return { kind: 'failed', reason: { code: 'definition-failed', message: String(error), step: step.name } };
+  }
+}
+
+async function callStep(
+  run: SagaRun,
+  step: PlanStep,
+  { payload, startDeadline }: { payload: unknown; startDeadline: () => void },
+): Promise<unknown> {
+  const { sagaId, tenantId, input } = run.start;
+  const effect = { sagaId, step: step.name, action: 'do' } as const;
+  const saga = run.definition.type;
+  const common = {
+    retry: step.retry,
+    summary: `${step.name}: ${step.action}`,
+    onFallback: () => {
+      startDeadline();
+      showState('running', step.name);
+      showDetails(`'${step.name}' has not succeeded at once; trying for ${step.retry.budgetMs / 1_000} s`);
+    },
+  };
+  const start = (): Promise<unknown> =>
+    step.type === 'local'
+      ? call({
+          activity: 'runLocal',
+          args: { effect, tenantId, work: step.action, input, results: run.results, saga, owes: owedAfter(run, step) },
+          ...common,
+        })
+      : call({ activity: 'dispatch', args: { effect, tenantId, type: step.action, payload, saga }, ...common });
+  // the pivot decides by itself, and what follows it only goes forward: neither can be cancelled
+  return step.kind === 'compensatable' ? start() : CancellationScope.nonCancellable(start);
+}
+
+/** The message steps between a local transaction and the next one: what it owes, as far as its result tells. */
+function owedAfter({ start }: SagaRun, local: PlanStep): readonly string[] {
+  const steps = allSteps(start.plan);
+  const following = steps.slice(steps.findIndex(({ name }) => name === local.name) + 1);
+  const nextLocal = following.findIndex(({ type }) => type === 'local');
+  return following.slice(0, nextLocal === -1 ? undefined : nextLocal).map(({ name }) => name);
+}
+
+function mayCompensate(step: PlanStep, failure: CallFailure): boolean {
+  if (step.kind === 'retriable' || failure.kind === 'parked') return false;
+  // a pivot without an undo that may have happened can be neither taken back nor given up
+  return failure.kind !== 'unknown' || step.undo !== undefined;
+}
+
+function giveUp(step: PlanStep, reason: Reason, kind: StepEnd['kind']): StepEnd {
+  return { kind, reason: { ...reason, step: reason.step ?? step.name }, isCancelled: false };
+}

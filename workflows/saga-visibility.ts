@@ -1,0 +1,22 @@
+import { setCurrentDetails, upsertSearchAttributes } from '@temporalio/workflow';
+import { defineSearchAttributeKey, SearchAttributeType } from '@temporalio/common';
+import type { SagaState } from '../src/saga/state.js';
+
+const STATE = defineSearchAttributeKey('SettleState', SearchAttributeType.KEYWORD);
+const STEP = defineSearchAttributeKey('SettleStep', SearchAttributeType.KEYWORD);
+
+/**
+ * Makes a saga's state, and the step that is in trouble, searchable in the Web UI.
+ * Healthy sagas never call it before their end: each call is an event in the history.
+ */
+export function showState(state: SagaState, step?: string): void {
+  upsertSearchAttributes([
+    { key: STATE, value: state },
+    { key: STEP, value: step ?? null },
+  ]);
+}
+
+/** Shows a person who looks at the running workflow what it waits for. */
+export function showDetails(details: string): void {
+  setCurrentDetails(details);
+}
