@@ -6,7 +6,7 @@ import { isStepName } from './ids.js';
 import type { LocalRef } from './local-work.js';
 import type { MessageContract } from './message-contract.js';
 import type { Plan, PlanGroup, PlanStep, StepKind } from './plan.js';
-import { FORWARD_RETRY, PERSISTENT_RETRY, retryPolicy, type RetryOptions, type RetryPolicy } from './retry.js';
+import { FORWARD_RETRY, PERSISTENT_RETRY, retryPolicy, type RetryOptions } from './retry.js';
 
 /** What a payload builder or guard may read: the saga's input and the results of the steps before. */
 export type Scope<Input, Results> = Readonly<Results> & { readonly input: Input };
@@ -133,18 +133,20 @@ interface DraftStep {
 
 type AnyOptions = LocalOptions<never, never>;
 
+type LocalArguments = [name: string, work: LocalRef, options?: AnyOptions];
+type MessageArguments = [
+  name: string,
+  contract: MessageContract<never>,
+  payload: (scope: never) => unknown,
+  options?: AnyOptions,
+];
+type Arrange = (steps: PlanStep[]) => (PlanStep | PlanGroup)[];
+
 function builder(draft: Draft): SagaBuilder<unknown, unknown> {
-  const add = (drafts: readonly DraftStep[], wrap: (steps: PlanStep[]) => (PlanStep | PlanGroup)[]) =>
-    builder(extend(draft, drafts, wrap));
+  const add = (drafts: readonly DraftStep[], arrange: Arrange): unknown => builder(extend(draft, drafts, arrange));
   return {
-    local: (name: string, work: LocalRef, options?: AnyOptions) =>
-      add([localStep(draft.type, name, work, options)], (steps) => steps),
-    message: (
-      name: string,
-      contract: MessageContract<never>,
-      payload: (scope: never) => unknown,
-      options?: AnyOptions,
-    ) => add([messageStep(draft.type, name, contract, { payload, options })], (steps) => steps),
+    local: (...step: LocalArguments) => add([localStep(draft.type, step)], (steps) => steps),
+    message: (...step: MessageArguments) => add([messageStep(draft.type, step)], (steps) => steps),
     parallel: (group: (empty: never) => unknown) => {
       const members = (group(groupBuilder(draft.type, []) as never) as { members: readonly DraftStep[] }).members;
       return add(members, (steps) => (steps.length === 0 ? [] : [{ parallel: steps }]));
@@ -156,20 +158,11 @@ function builder(draft: Draft): SagaBuilder<unknown, unknown> {
 function groupBuilder(type: string, members: readonly DraftStep[]): object {
   return {
     members,
-    message: (
-      name: string,
-      contract: MessageContract<never>,
-      payload: (scope: never) => unknown,
-      options?: AnyOptions,
-    ) => groupBuilder(type, [...members, messageStep(type, name, contract, { payload, options })]),
+    message: (...step: MessageArguments) => groupBuilder(type, [...members, messageStep(type, step)]),
   };
 }
 
-function extend(
-  draft: Draft,
-  drafts: readonly DraftStep[],
-  wrap: (steps: PlanStep[]) => (PlanStep | PlanGroup)[],
-): Draft {
+function extend(draft: Draft, drafts: readonly DraftStep[], arrange: Arrange): Draft {
   const code = new Map(draft.code);
   for (const { step, code: behind } of drafts) {
     if (!isStepName(step.name) || step.name === 'input') {
@@ -184,25 +177,20 @@ function extend(
     code.set(step.name, behind);
   }
   const planned = drafts.filter(({ retired }) => !retired).map(({ step }) => step);
-  return { ...draft, code, items: [...draft.items, ...wrap(planned)] };
+  return { ...draft, code, items: [...draft.items, ...arrange(planned)] };
 }
 
-function localStep(type: string, name: string, work: LocalRef, options: AnyOptions | undefined): DraftStep {
+function localStep(type: string, [name, work, options]: LocalArguments): DraftStep {
   const undo = options?.undo?.local;
   const kind = options?.kind ?? (undo === undefined ? 'retriable' : 'compensatable');
   return {
-    step: { name, type: 'local', kind, action: work.local, undo, ...policies(type, name, kind, options) },
+    step: { name, type: 'local', kind, action: work.local, undo, ...policies(kind, options, failing(type, name)) },
     code: { when: options?.when },
     retired: options?.retired ?? false,
   };
 }
 
-function messageStep(
-  type: string,
-  name: string,
-  contract: MessageContract<never>,
-  { payload, options }: { payload: (scope: never) => unknown; options: AnyOptions | undefined },
-): DraftStep {
+function messageStep(type: string, [name, contract, payload, options]: MessageArguments): DraftStep {
   const undo = contract.undo?.type;
   const kind = options?.kind ?? contract.kind ?? (undo === undefined ? 'retriable' : 'compensatable');
   const retry = { ...contract.retry, ...options?.retry };
@@ -213,26 +201,28 @@ function messageStep(
       kind,
       action: contract.type,
       undo,
-      ...policies(type, name, kind, { ...options, retry }),
+      ...policies(kind, { ...options, retry }, failing(type, name)),
     },
     code: { when: options?.when, payload, contract },
     retired: options?.retired ?? false,
   };
 }
 
-function policies(
-  type: string,
-  name: string,
-  kind: StepKind,
-  options: AnyOptions | undefined,
-): { retry: RetryPolicy; undoRetry: RetryPolicy } {
+type Policies = Pick<PlanStep, 'retry' | 'undoRetry'>;
+
+const failing =
+  (type: string, name: string) =>
+  (problem: string): Error =>
+    new SagaDefinitionError(type, name, problem);
+
+function policies(kind: StepKind, options: AnyOptions | undefined, fail: (problem: string) => Error): Policies {
   try {
     return {
       retry: retryPolicy(options?.retry, kind === 'retriable' ? PERSISTENT_RETRY : FORWARD_RETRY),
       undoRetry: retryPolicy(options?.undoRetry, PERSISTENT_RETRY),
     };
   } catch (error) {
-    throw new SagaDefinitionError(type, name, (error as Error).message);
+    throw fail((error as Error).message);
   }
 }
 
