@@ -15,7 +15,7 @@ const TABLE = {
   'src/transports': { ours: ['src/transports', 'src/saga'], packages: ['undici', 'zod'] },
   'src/participant': {
     ours: ['src/participant', 'src/saga', 'src/db'],
-    packages: ['@nestjs/', 'pg', 'node-pg-migrate', 'reflect-metadata', 'rxjs', 'zod'],
+    packages: ['@nestjs/', 'pg', 'pino', 'prom-client', 'reflect-metadata', 'rxjs', 'zod'],
   },
   activities: {
     ours: ['activities', 'src/saga', 'src/messages', 'src/db', 'src/transports'],

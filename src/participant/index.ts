@@ -1,0 +1,18 @@
+export type { Transaction } from '../db/pool.js';
+export { createInbox, type Inbox, type InboxAnswer, type InboxOptions } from './inbox.js';
+export { inboxSchema } from './inbox-schema.js';
+export { messageOf, type Message } from './message.js';
+export { migrateParticipant, seedParticipant, type ParticipantMigration, type ParticipantSchema } from './migrate.js';
+export {
+  createParticipant,
+  UnknownTypeError,
+  WrongActionError,
+  type MessageHandler,
+  type Participant,
+  type ParticipantBuilder,
+  type ParticipantOptions,
+} from './participant.js';
+export { createHttpHandler, type HttpOptions } from './http.js';
+export { serveParticipant, type ParticipantServer, type ServeOptions } from './server.js';
+export { createParticipantMetrics, outcomeOf, type ParticipantMetrics } from './metrics.js';
+export { canonicalJson, requestHash } from './json.js';
