@@ -229,8 +229,7 @@ function policies(kind: StepKind, options: AnyOptions | undefined, fail: (proble
 function build({ type, options, items, code }: Draft): SagaDefinition {
   if (!/^[a-z][a-z0-9-]{0,62}$/.test(type))
     throw new SagaDefinitionError(type, undefined, 'is not a saga type; write lower-case kebab');
-  const deadlineMs = options.deadline === undefined ? undefined : milliseconds(options.deadline);
-  const plan: Plan = { saga: type, deadlineMs, items };
+  const plan: Plan = { saga: type, deadlineMs: deadlineOf(type, options.deadline), items };
   checkPlan(plan);
   return Object.freeze({
     type,
@@ -240,6 +239,15 @@ function build({ type, options, items, code }: Draft): SagaDefinition {
     plan: deepFreeze(plan),
     code,
   });
+}
+
+function deadlineOf(type: string, deadline: Duration | undefined): number | undefined {
+  if (deadline === undefined) return undefined;
+  try {
+    return milliseconds(deadline);
+  } catch (cause) {
+    throw new SagaDefinitionError(type, undefined, `the deadline ${(cause as Error).message}`);
+  }
 }
 
 function deepFreeze<T extends object>(value: T): T {

@@ -46,7 +46,7 @@ async function cruise(folder: string): Promise<string[]> {
   const report = await new Promise<string>((resolve, reject) => {
     const options = { cwd: folder, maxBuffer: 16_000_000 };
     execFile(process.execPath, [CRUISER, 'src', '-c', RULES, '-T', 'json'], options, (error, stdout) => {
-      if (stdout === '' && error) reject(error);
+      if (stdout === '' && error) reject(new Error('the cruise did not run', { cause: error }));
       else resolve(stdout);
     });
   });
