@@ -1,6 +1,13 @@
 import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { NativeConnection, Worker, type WorkerOptions } from '@temporalio/worker';
+import {
+  makeTelemetryFilterString,
+  NativeConnection,
+  Runtime,
+  Worker,
+  type LogLevel,
+  type WorkerOptions,
+} from '@temporalio/worker';
 import type pg from 'pg';
 import type { Logger } from 'pino';
 import * as orders from '../activities/orders.js';
@@ -55,8 +62,9 @@ export async function startWorker(dependencies: WorkerDependencies): Promise<Run
     taskQueue: config.temporal.taskQueue,
     activities: wrap('activities', activities),
     maxConcurrentActivityTaskExecutions: 100,
-    maxConcurrentLocalActivityExecutions: 200,
-    maxConcurrentWorkflowTaskExecutions: 100,
+    maxConcurrentLocalActivityExecutions: 100,
+    // a healthy saga is one task: few at a time go straight through, many at a time all grow slow
+    maxConcurrentWorkflowTaskExecutions: 32,
     maxCachedWorkflows: 500,
     workflowThreadPoolSize: 1,
     shutdownGraceTime: '10s',
@@ -74,6 +82,34 @@ export async function startWorker(dependencies: WorkerDependencies): Promise<Run
     }),
   };
 }
+
+/**
+ * Makes Temporal's SDK write to our log, and leaves the process's signals to us: by default it ends workers on its own,
+ * before the API has stopped taking orders. Once a process, before anything else of the SDK.
+ */
+export function installRuntime(logger: Logger): void {
+  const write = (level: LogLevel, message: string, meta?: object): void => {
+    // an attempt that failed is an everyday matter, recorded in the ledger; it is no warning of the worker's
+    const isAttempt = message === 'Activity failed';
+    logger[isAttempt ? 'debug' : PINO_LEVELS[level]]({ ...meta }, message);
+  };
+  Runtime.install({
+    logger: {
+      log: write,
+      trace: (message, meta) => write('TRACE', message, meta),
+      debug: (message, meta) => write('DEBUG', message, meta),
+      info: (message, meta) => write('DEBUG', message, meta),
+      warn: (message, meta) => write('WARN', message, meta),
+      error: (message, meta) => write('ERROR', message, meta),
+    },
+    telemetryOptions: {
+      logging: { forward: {}, filter: makeTelemetryFilterString({ core: 'ERROR', other: 'ERROR' }) },
+    },
+    shutdownSignals: [],
+  });
+}
+
+const PINO_LEVELS = { TRACE: 'trace', DEBUG: 'debug', INFO: 'debug', WARN: 'warn', ERROR: 'error' } as const;
 
 /** The local transactions of every scenario, by name. */
 function localWorks(): ActivityDependencies['localWorks'] {

@@ -37,8 +37,10 @@ export interface Call<Name extends keyof SagaActivities> {
 const FAST_TIMEOUT_MS = 1_500;
 /** What an activity needs beyond its participant's time: its database work. */
 const LEDGER_MARGIN_MS = 6_000;
-/** What leaves the fast path at once: answers that are final, and a participant that says it needs longer. */
-const NOT_FAST = ['RejectedError', 'FencedError', 'ParkedError', 'StillWorking'];
+/** Failures that no attempt can change. */
+const FINAL: readonly string[] = ['RejectedError', 'FencedError', 'ParkedError'];
+/** What leaves the fast path at once: also a participant that says it needs longer. */
+const NOT_FAST = [...FINAL, 'StillWorking'];
 
 /**
  * Calls an activity: first as a local activity (one workflow task, a few quick attempts), then as a regular one under the
@@ -60,7 +62,7 @@ export async function call<Name extends keyof SagaActivities>(
 
 /** Says what a failed call means for its saga. */
 export function readFailure(error: unknown, step: string): CallFailure {
-  const cause = error instanceof ActivityFailure ? error.cause : error;
+  const cause = unwrap(error);
   const reason = reasonOf(cause, step);
   if (cause instanceof ApplicationFailure) {
     if (cause.type === 'RejectedError') return { kind: 'rejected', reason };
@@ -101,9 +103,14 @@ function invoke<Name extends keyof SagaActivities>(activity: unknown, args: obje
   return (activity as (args: object) => Result<Name>)(args);
 }
 
+/** A regular activity's failure comes wrapped, a local one's may not. */
+function unwrap(error: unknown): unknown {
+  return error instanceof ActivityFailure ? error.cause : error;
+}
+
 function isFinal(error: unknown): boolean {
-  const cause = error instanceof ActivityFailure ? error.cause : undefined;
-  return cause instanceof ApplicationFailure && cause.nonRetryable === true;
+  const cause = unwrap(error);
+  return cause instanceof ApplicationFailure && FINAL.includes(cause.type ?? '');
 }
 
 function reasonOf(cause: unknown, step: string): Reason {

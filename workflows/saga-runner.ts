@@ -84,7 +84,7 @@ async function runItem(
       }),
     ),
   );
-  return firstCause(ends) ?? (run.hasPassedPivot ? undefined : run.abortReason);
+  return causeOf(run, ends);
 }
 
 /** A step that is parked is tried again whenever an operator says so; before the pivot a cancel ends the wait too. */
@@ -102,10 +102,13 @@ async function runStepOrPark(run: SagaRun, step: PlanStep, context: StepContext)
   }
 }
 
-/** Of several members that gave up, the one that did so by itself, not because another one stopped it. */
-function firstCause(ends: readonly (StepEnd | undefined)[]): Reason | undefined {
+/** Why the saga must compensate: what gave up by itself comes before what was only stopped, and what stopped it. */
+function causeOf(run: SagaRun, ends: readonly (StepEnd | undefined)[]): Reason | undefined {
   const given = ends.filter((end) => end !== undefined);
-  return (given.find((end) => !end.isCancelled) ?? given[0])?.reason;
+  const cause = given.find((end) => !end.isCancelled)?.reason;
+  if (cause) return cause;
+  if (given[0]) return run.abortReason ?? given[0].reason;
+  return run.hasPassedPivot ? undefined : run.abortReason;
 }
 
 /**

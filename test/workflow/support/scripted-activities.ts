@@ -1,0 +1,73 @@
+import { ApplicationFailure } from '@temporalio/common';
+import type { DispatchArgs, LocalArgs, SagaActivities } from '../../../activities/saga-activities.js';
+import type { Reason } from '../../../src/saga/errors.js';
+
+/** What an attempt does; the last one of a script is repeated. */
+export type Attempt = 'done' | 'rejected' | 'unknown' | 'parked' | 'fenced' | Promise<void>;
+
+/** Activities that do what a test tells them, and note what was asked of them. */
+export interface ScriptedActivities extends SagaActivities {
+  /** In order: `second/do`, `compensating`, `second/undo`, `compensated`, …; an attempt that is repeated appears once. */
+  readonly log: string[];
+  /** Attempts per effect, e.g. `second/do`. */
+  readonly attempts: Map<string, number>;
+  /** The reason given with each state. */
+  readonly reasons: Map<string, Reason | undefined>;
+  /** What `second/do` was sent. */
+  readonly payloads: Map<string, unknown>;
+}
+
+/**
+ * Makes scripted activities.
+ *
+ * @param script effect, e.g. `second/do`, to what its attempts do; an effect without one is done at once
+ */
+export function scriptedActivities(script: Readonly<Record<string, readonly Attempt[]>>): ScriptedActivities {
+  const log: string[] = [];
+  const attempts = new Map<string, number>();
+  const reasons = new Map<string, Reason | undefined>();
+  const payloads = new Map<string, unknown>();
+  const note = (entry: string): void => {
+    if (log.at(-1) !== entry) log.push(entry);
+  };
+  const perform = async ({ effect }: LocalArgs | DispatchArgs): Promise<unknown> => {
+    const key = `${effect.step}/${effect.action}`;
+    const count = (attempts.get(key) ?? 0) + 1;
+    attempts.set(key, count);
+    if (count === 1) note(key);
+    const attempt = script[key]?.[count - 1] ?? script[key]?.at(-1) ?? 'done';
+    if (typeof attempt !== 'string') await attempt;
+    else if (attempt !== 'done') throw failureOf(attempt, key);
+    return { id: effect.step };
+  };
+  const enter = (state: string, reason: Reason | undefined): void => {
+    note(state);
+    if (!reasons.has(state)) reasons.set(state, reason);
+  };
+  return {
+    log,
+    attempts,
+    reasons,
+    payloads,
+    runLocal: perform,
+    dispatch: (args) => {
+      payloads.set(`${args.effect.step}/${args.effect.action}`, args.payload);
+      return perform(args);
+    },
+    recordState: ({ state, reason }) => {
+      enter(state, reason);
+      return Promise.resolve(reason);
+    },
+    settle: ({ outcome, reason }) => {
+      enter(outcome, reason);
+      return Promise.resolve();
+    },
+  };
+}
+
+function failureOf(attempt: Exclude<Attempt, 'done' | Promise<void>>, key: string): ApplicationFailure {
+  const reason: Reason = { code: `test-${attempt}`, message: `${key} was ${attempt}` };
+  if (attempt === 'unknown') return ApplicationFailure.create({ message: 'no answer', type: 'RetryableError' });
+  const type = { rejected: 'RejectedError', parked: 'ParkedError', fenced: 'FencedError' }[attempt];
+  return ApplicationFailure.create({ message: reason.message, type, nonRetryable: true, details: [reason] });
+}
