@@ -14,7 +14,7 @@ function project(name, { servers = false, seconds = 5 } = {}) {
     transform: { '\\.ts$': ['@swc/jest', SWC_OPTIONS] },
     // sources import each other by the name they have once compiled
     moduleNameMapper: { '^(\\.{1,2}/.*)\\.js$': ['$1.ts', '$1.js'] },
-    testEnvironment: 'node',
+    testEnvironment: '<rootDir>/test/support/environment.ts',
     testTimeout: seconds * 1_000,
     ...(servers && {
       globalSetup: '<rootDir>/test/support/global-setup.ts',
