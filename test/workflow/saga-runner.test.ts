@@ -1,12 +1,12 @@
-import { fileURLToPath } from 'node:url';
 import { Client } from '@temporalio/client';
-import { bundleWorkflowCode, NativeConnection, Worker, type WorkflowBundleWithSourceMap } from '@temporalio/worker';
+import { NativeConnection, Runtime, Worker, type WorkflowBundleWithSourceMap } from '@temporalio/worker';
 import { v7 as uuidv7 } from 'uuid';
 import type { SagaDefinition } from '../../src/saga/define-saga.js';
 import { sagaId } from '../../src/saga/ids.js';
 import type { SagaEnd, SagaStart } from '../../src/saga/state.js';
 import { ensureSearchAttributes } from '../../src/api/temporal.js';
 import { eventually } from '../support/eventually.js';
+import { bundleSources, quietRuntime } from '../support/workflow-bundle.js';
 import { scriptedActivities, type Attempt, type ScriptedActivities } from './support/scripted-activities.js';
 import { faultySaga, groupedSaga, guardedSaga, linearSaga, pivotedSaga } from './support/sagas.js';
 
@@ -15,22 +15,17 @@ let client: Client;
 let bundle: WorkflowBundleWithSourceMap;
 
 beforeAll(async () => {
+  quietRuntime();
   const address = process.env.SETTLE_TEST_TEMPORAL_ADDRESS!;
   connection = await NativeConnection.connect({ address });
   client = new Client({ connection });
   await ensureSearchAttributes(client, { address, namespace: 'default', taskQueue: '', uiUrl: '' });
-  bundle = await bundleWorkflowCode({
-    workflowsPath: fileURLToPath(new URL('./support/sagas.ts', import.meta.url)),
-    // sources import each other by the name they have once compiled
-    webpackConfigHook: (config) => ({
-      ...config,
-      resolve: { ...config.resolve, extensionAlias: { '.js': ['.ts', '.js'] } },
-    }),
-  });
+  bundle = await bundleSources('test/workflow/support/sagas.ts');
 });
 
 afterAll(async () => {
   await connection.close();
+  await Runtime.instance().shutdown();
 });
 
 type Script = Readonly<Record<string, readonly Attempt[]>>;
