@@ -43,7 +43,7 @@ const TABLE = {
   },
 };
 
-const COMPOSITION = '^src/(main|worker|index|dev/)';
+const COMPOSITION = '^src/(main|roles|worker|index|dev/)';
 const asFolder = (folder) => `^${folder}/`;
 const asPackage = (name) => `^node_modules/${name}${name.endsWith('/') ? '' : '/'}`;
 

@@ -48,7 +48,11 @@ const types = {
   '@typescript-eslint/no-extraneous-class': ['error', { allowWithDecorator: true }],
   // numbers in messages read well as they are
   '@typescript-eslint/restrict-template-expressions': ['error', { allowNumber: true, allowBoolean: true }],
-  '@typescript-eslint/no-confusing-void-expression': ['error', { ignoreArrowShorthand: true }],
+  '@typescript-eslint/no-confusing-void-expression': [
+    'error',
+    { ignoreArrowShorthand: true, ignoreVoidOperator: true, ignoreVoidReturningFunctions: true },
+  ],
+  '@typescript-eslint/no-meaningless-void-operator': 'off',
   // an index that the line above has checked; everything else that is asserted must be explained or parsed
   '@typescript-eslint/no-non-null-assertion': 'off',
   // the database, the network and JSON bring what their types do not promise
@@ -59,6 +63,10 @@ const types = {
   '@typescript-eslint/no-unnecessary-type-parameters': 'off',
   '@typescript-eslint/no-unnecessary-type-arguments': 'off',
   '@typescript-eslint/no-unsafe-enum-assignment': 'off',
+  '@typescript-eslint/no-unsafe-class-instance-assignment': 'off',
+  // an assertion at a border says what is expected there, also where the compiler would let less pass
+  '@typescript-eslint/no-unnecessary-type-assertion': 'off',
+  '@typescript-eslint/non-nullable-type-assertion-style': 'off',
   // matters of taste, where both ways read well
   '@typescript-eslint/consistent-indexed-object-style': 'off',
   '@typescript-eslint/consistent-type-definitions': 'off',
@@ -111,7 +119,7 @@ export default tseslint.config(
       'no-console': 'off',
       'jest/expect-expect': [
         'error',
-        { assertFunctionNames: ['expect*', 'fc.assert', 'eventually', 'check*', 'assert*'] },
+        { assertFunctionNames: ['expect*', 'fc.assert', 'eventually', 'check*', 'assert*', 'Worker.runReplayHistory'] },
       ],
       'jest/no-disabled-tests': 'error',
       'jest/no-focused-tests': 'error',
@@ -132,8 +140,8 @@ export default tseslint.config(
     },
   },
   {
-    // Jest calls the default export of these
-    files: ['test/support/global-*.ts'],
+    // Jest takes the default export of these
+    files: ['test/support/global-*.ts', 'test/support/environment.ts'],
     rules: { 'no-restricted-syntax': 'off', 'no-var': 'off' },
   },
   { files: ['**/*.js', '**/*.cjs'], rules: { ...sizes } },

@@ -33,6 +33,6 @@ export default {
     project('workflow', { servers: true, seconds: 60 }),
     project('integration', { servers: true, seconds: 30 }),
     project('e2e', { servers: true, seconds: 120 }),
-    project('faults', { servers: true, seconds: 300 }),
+    project('faults', { seconds: 300 }),
   ],
 };

@@ -1,15 +1,9 @@
-import { spawn } from 'node:child_process';
-import type { ChildProcess } from 'node:child_process';
-import { existsSync } from 'node:fs';
-import { connect } from 'node:net';
-import { homedir } from 'node:os';
-import { join } from 'node:path';
 import pg from 'pg';
+import { loadConfig } from '../../src/config.js';
 import { migrate } from '../../src/db/migrate.js';
-import { findFreePorts } from '../../src/dev/ports.js';
 import { startTestPostgres } from '../../src/dev/postgres.js';
+import { startTestTemporal } from '../../src/dev/temporal-server.js';
 import { migrateParticipants } from '../../src/samples/participants.js';
-import { eventually } from './eventually.js';
 
 /**
  * Holds the servers of one Jest run: a PostgreSQL cluster with a migrated template of each database, and a Temporal
@@ -56,25 +50,7 @@ async function startDatabases(): Promise<string> {
 }
 
 async function startTemporal(): Promise<string> {
-  const port = await findFreePorts(2);
-  const cached = join(homedir(), '.cache/settle/temporal-1.5.1/temporal');
-  const args = ['server', 'start-dev', '--port', `${port}`, '--headless', '--log-level', 'error'];
-  const child = spawn(existsSync(cached) ? cached : 'temporal', args, { stdio: ['ignore', 'ignore', 'inherit'] });
-  stops.push(() => endOf(child));
-  await eventually(() => reach(port), { timeoutMs: 30_000 });
-  return `127.0.0.1:${port}`;
-}
-
-function reach(port: number): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const socket = connect(port, '127.0.0.1', () => resolve(void socket.destroy())).on('error', reject);
-  });
-}
-
-function endOf(child: ChildProcess): Promise<void> {
-  if (child.exitCode !== null || child.signalCode !== null) return Promise.resolve();
-  return new Promise((resolve) => {
-    child.once('exit', () => resolve());
-    child.kill('SIGTERM');
-  });
+  const server = await startTestTemporal(loadConfig().cacheDir);
+  stops.push(() => server.remove());
+  return server.address;
 }
