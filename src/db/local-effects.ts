@@ -83,24 +83,26 @@ async function runGuarded(tx: Transaction, local: LocalEffect): Promise<Recorded
   await tx.query('savepoint work');
   try {
     const result = (await local.work(tx)) ?? null;
-    await finish(tx, local.effect, { status: 'applied', result, reason: null });
-    await insertOwed(tx, local, local.owes?.(result) ?? []);
-    return { status: 'applied', result, reason: null };
+    const stored = await finish(tx, local.effect, { status: 'applied', result, reason: null });
+    await insertOwed(tx, local, local.owes?.(stored.result) ?? []);
+    return stored;
   } catch (error) {
     if (!(error instanceof RejectedError)) throw error;
     await tx.query('rollback to savepoint work');
     const reason: Reason = { code: error.code, message: error.message, step: local.effect.step };
-    await finish(tx, local.effect, { status: 'rejected', result: null, reason });
-    return { status: 'rejected', result: null, reason };
+    return finish(tx, local.effect, { status: 'rejected', result: null, reason });
   }
 }
 
-async function finish(tx: Transaction, effect: EffectId, { status, result, reason }: Recorded): Promise<void> {
-  await tx.query({
+/** Completes the guard row; returns it as stored, so that the first attempt and a repetition see the very same result. */
+async function finish(tx: Transaction, effect: EffectId, { status, result, reason }: Recorded): Promise<Recorded> {
+  const { rows } = await tx.query<Recorded>({
     name: 'finish-effect',
-    text: `update settle.step_effect set status = $2, result = $3, reason = $4 where effect_key = $1`,
+    text: `update settle.step_effect set status = $2, result = $3, reason = $4 where effect_key = $1
+           returning status, result, reason`,
     values: [effectKey(effect), status, JSON.stringify(result), reason ? JSON.stringify(reason) : null],
   });
+  return rows[0]!;
 }
 
 async function insertOwed(

@@ -129,7 +129,7 @@ async function record(
 
 /** A history names the folder and the host that it was recorded on; neither matters to a replay. */
 function withoutMachine(json: string): string {
-  return json.replaceAll(process.cwd(), '.').replace(/"identity": ?"[^"]*"/g, '"identity": "recorder"');
+  return json.replaceAll(process.cwd(), '.').replace(/\d+@[\w.-]+/g, 'recorder');
 }
 
 interface Recorder {
