@@ -1,0 +1,44 @@
+import type pg from 'pg';
+import { findOrder } from '../db/order-queries.js';
+import {
+  countOpenByState,
+  findEffectEnds,
+  findEventsAfter,
+  findSaga,
+  isKeyKnown,
+  listSagas,
+  ping,
+} from '../db/saga-queries.js';
+import { acceptSaga, countWaiting, requestCancel } from '../db/saga-store.js';
+
+const QUERIES = {
+  acceptSaga,
+  countWaiting,
+  requestCancel,
+  isKeyKnown,
+  findSaga,
+  listSagas,
+  findOrder,
+  findEffectEnds,
+  findEventsAfter,
+  countOpenByState,
+  ping,
+} as const;
+type Queries = typeof QUERIES;
+
+/** Everything that the API asks of the producer's database: one port, so that a test can fail each of its calls. */
+export type Ledger = {
+  readonly [Name in keyof Queries]: Queries[Name] extends (pool: pg.Pool, ...question: infer Question) => infer Answer
+    ? (...question: Question) => Answer
+    : never;
+};
+
+/** The ledger behind a pool. */
+export function createLedger(pool: pg.Pool): Ledger {
+  type Query = (pool: pg.Pool, ...question: unknown[]) => unknown;
+  const bound = Object.entries(QUERIES).map(([name, query]) => {
+    const ask = (...question: unknown[]): unknown => (query as Query)(pool, ...question);
+    return [name, ask] as const;
+  });
+  return Object.fromEntries(bound) as unknown as Ledger;
+}

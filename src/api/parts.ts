@@ -1,0 +1,42 @@
+import type { Logger } from 'pino';
+import type { Config } from '../config.js';
+import type { PlaceOrder } from '../messages/orders.js';
+import type { SagaDefinition } from '../saga/define-saga.js';
+import type { Backlog } from './backlog.js';
+import type { Ledger } from './ledger.js';
+import type { LedgerWatcher } from './ledger-watcher.js';
+import type { Metrics } from './metrics.js';
+import type { RouteTable } from './route-table.js';
+import type { SagaStarter } from './saga-starter.js';
+
+/** What the API needs to know of a definition: never its code. */
+export type StartableDefinition<Input> = Pick<SagaDefinition<Input>, 'type' | 'businessKey' | 'plan'>;
+
+/** The sagas that the API starts, by the name of their workflow. */
+export interface ApiDefinitions {
+  readonly placeOrder: StartableDefinition<PlaceOrder>;
+}
+
+/** What the API asks of the starter. */
+export type ApiStarter = Pick<SagaStarter, 'startSoon' | 'signalCancel' | 'isReachable'>;
+
+/** The settings that the API reads. */
+export type ApiConfig = Pick<Config, 'host' | 'port' | 'apiKeys' | 'backlog' | 'temporal'>;
+
+/** What the API is made of; controllers and services take it by the token {@link PARTS}. */
+export interface ApiParts {
+  readonly config: ApiConfig;
+  readonly definitions: ApiDefinitions;
+  readonly ledger: Ledger;
+  readonly starter: ApiStarter;
+  readonly watcher: LedgerWatcher;
+  readonly backlog: Backlog;
+  readonly metrics: Metrics;
+  readonly routes: RouteTable;
+  readonly logger: Logger;
+  /** Between the comment lines that keep an event stream open. */
+  readonly heartbeatMs: number;
+}
+
+/** The injection token of {@link ApiParts}. */
+export const PARTS = Symbol('api parts');

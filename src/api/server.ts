@@ -1,0 +1,121 @@
+import 'reflect-metadata';
+import { Module, type DynamicModule } from '@nestjs/common';
+import { NestFactory } from '@nestjs/core';
+import type { NestFastifyApplication } from '@nestjs/platform-fastify';
+import type pg from 'pg';
+import type { Logger } from 'pino';
+import { unwrapped, type Wrap } from '../saga/wrap.js';
+import { createBacklog } from './backlog.js';
+import { DocsController } from './docs.controller.js';
+import { HealthController } from './health.controller.js';
+import { createHttpAdapter } from './http-adapter.js';
+import { createLedger } from './ledger.js';
+import { createLedgerWatcher } from './ledger-watcher.js';
+import { createMetrics } from './metrics.js';
+import { OrdersController } from './orders.controller.js';
+import { OrdersService } from './orders.service.js';
+import { PARTS, type ApiConfig, type ApiDefinitions, type ApiParts, type ApiStarter } from './parts.js';
+import { ProblemFilter } from './problem.filter.js';
+import { ProblemsController } from './problems.controller.js';
+import { createRouteTable } from './route-table.js';
+import { SagasController } from './sagas.controller.js';
+import { SagasService } from './sagas.service.js';
+import { SchemaPipe } from './schema.pipe.js';
+
+/** What the API is started with; the pool and the starter stay the caller's to close. */
+export interface ApiOptions {
+  readonly config: ApiConfig;
+  /** Of the producer's database. */
+  readonly pool: pg.Pool;
+  readonly definitions: ApiDefinitions;
+  readonly starter: ApiStarter;
+  readonly logger: Logger;
+  /** Its ports are `ledger` and `starter`. @default handed on as they are */
+  readonly wrap?: Wrap;
+  /** Between the comment lines of a silent event stream. @default 15000 */
+  readonly heartbeatMs?: number;
+}
+
+/** A running API. */
+export interface ApiHandle {
+  readonly url: string;
+  /** Every route as `METHOD /pattern`. */
+  readonly routes: readonly string[];
+  /** Stops accepting, ends waits and streams, finishes what is under way, within 10 s; may be called again. */
+  stop(): Promise<void>;
+}
+
+/** Answers that take longer than this to leave are cut off. */
+const STOP_MS = 10_000;
+
+@Module({})
+class ApiModule {}
+
+/**
+ * Serves the HTTP API.
+ *
+ * @throws Error when the address cannot be listened on
+ * @example const api = await startApi({ config, pool, definitions: { placeOrder }, starter, logger });
+ */
+export async function startApi(options: ApiOptions): Promise<ApiHandle> {
+  const parts = assemble(options);
+  const adapter = createHttpAdapter(parts);
+  const app = await NestFactory.create<NestFastifyApplication>(moduleOf(parts), adapter, {
+    logger: false,
+    abortOnError: false,
+    bodyParser: false,
+  });
+  app.useGlobalPipes(new SchemaPipe()).useGlobalFilters(new ProblemFilter(parts));
+  const { host, port } = options.config;
+  try {
+    await app.listen({ host, port });
+  } catch (error) {
+    await app.close();
+    throw error;
+  }
+  const { port: actual } = adapter.getInstance().server.address() as { port: number };
+  const url = `http://${host.includes(':') ? `[${host}]` : host}:${actual}`;
+  let stopping: Promise<void> | undefined;
+  return { url, routes: parts.routes.list(), stop: () => (stopping ??= stop(app, parts)) };
+}
+
+function assemble({ config, pool, definitions, logger, wrap = unwrapped, ...options }: ApiOptions): ApiParts {
+  const ledger = wrap('ledger', createLedger(pool));
+  return {
+    config,
+    definitions,
+    logger,
+    ledger,
+    starter: wrap('starter', options.starter),
+    watcher: createLedgerWatcher({ ledger, logger }),
+    backlog: createBacklog(ledger, config.backlog),
+    metrics: createMetrics(ledger),
+    routes: createRouteTable(),
+    heartbeatMs: options.heartbeatMs ?? 15_000,
+  };
+}
+
+function moduleOf(parts: ApiParts): DynamicModule {
+  return {
+    module: ApiModule,
+    controllers: [OrdersController, SagasController, HealthController, ProblemsController, DocsController],
+    providers: [{ provide: PARTS, useValue: parts }, OrdersService, SagasService],
+  };
+}
+
+async function stop(app: NestFastifyApplication, { watcher, logger }: ApiParts): Promise<void> {
+  const server = app.getHttpAdapter().getInstance().server;
+  await watcher.stop();
+  // a connection that was busy when the server closed is idle later, and would be kept open for a next request
+  const idle = setInterval(() => server.closeIdleConnections(), 50);
+  const last = setTimeout(() => {
+    logger.warn('answers cut off: they did not leave in time');
+    server.closeAllConnections();
+  }, STOP_MS);
+  try {
+    await app.close();
+  } finally {
+    clearInterval(idle);
+    clearTimeout(last);
+  }
+}

@@ -1,0 +1,94 @@
+import { Writable } from 'node:stream';
+import { pino, type Logger } from 'pino';
+import type pg from 'pg';
+import type { ApiConfig, ApiStarter } from '../../src/api/parts.js';
+import { startApi, type ApiHandle, type ApiOptions } from '../../src/api/server.js';
+import { createPool, withTransaction } from '../../src/db/pool.js';
+import { seedCustomers } from '../../src/db/orders.js';
+import type { StartableSaga } from '../../src/api/saga-starter.js';
+import { placeOrderSaga } from '../../workflows/orders.js';
+
+/** A starter that starts nothing and remembers everything. */
+export interface RecordingStarter extends ApiStarter {
+  readonly started: StartableSaga[];
+  readonly cancelled: string[];
+  isUp: boolean;
+}
+
+/** An API over a real database, and what a test may look at. */
+export interface TestApi extends ApiHandle {
+  readonly pool: pg.Pool;
+  readonly starter: RecordingStarter;
+  /** Everything it has logged, at every level. */
+  readonly log: () => string;
+}
+
+/** Starts the API on a free port. */
+export async function startTestApi(
+  databaseUrl: string,
+  { config, ...options }: { config?: Partial<ApiConfig> } & Partial<Omit<ApiOptions, 'config'>> = {},
+): Promise<TestApi> {
+  const pool = createPool(databaseUrl, { name: 'api-test' });
+  const starter = recordingStarter();
+  const lines: string[] = [];
+  const api = await startApi({
+    config: { ...CONFIG, ...config },
+    pool,
+    definitions: { placeOrder: placeOrderSaga },
+    starter,
+    logger: loggerTo(lines),
+    ...options,
+  });
+  const stop = async (): Promise<void> => {
+    await api.stop();
+    await pool.end();
+  };
+  return { ...api, pool, starter, log: () => lines.join(''), stop };
+}
+
+/** Writes the customers that orders refer to. */
+export async function seed(pool: pg.Pool): Promise<void> {
+  await withTransaction(pool, seedCustomers);
+}
+
+/** The body of a good order. */
+export const GOOD_ORDER = {
+  customerId: 'c-1',
+  currency: 'EUR',
+  items: [{ sku: 'book', quantity: 2, unitPrice: 1_250 }],
+} as const;
+
+const CONFIG: ApiConfig = {
+  host: '127.0.0.1',
+  port: 0,
+  apiKeys: new Map(),
+  backlog: 10_000,
+  temporal: { namespace: 'default', taskQueue: 'settle', uiUrl: 'http://127.0.0.1:8233' },
+};
+
+function recordingStarter(): RecordingStarter {
+  const started: StartableSaga[] = [];
+  const cancelled: string[] = [];
+  const starter: RecordingStarter = {
+    started,
+    cancelled,
+    isUp: true,
+    startSoon: (saga) => void started.push(saga),
+    signalCancel: (sagaId) => {
+      cancelled.push(sagaId);
+      return starter.isUp ? Promise.resolve() : Promise.reject(new Error('Temporal is away'));
+    },
+    isReachable: () => Promise.resolve(starter.isUp),
+  };
+  return starter;
+}
+
+function loggerTo(lines: string[]): Logger {
+  const sink = new Writable({
+    write: (chunk: Buffer, _encoding, done) => {
+      lines.push(chunk.toString());
+      done();
+    },
+  });
+  return pino({ level: 'trace' }, sink);
+}
