@@ -1,0 +1,21 @@
+#!/usr/bin/env bash
+# Installs what the tests need from the system and npm cannot bring:
+#   docker-compose   checks docker-compose.yml (`docker-compose config` needs no Docker engine)
+# Does nothing when all of it is there. Needs root only when something is missing.
+set -euo pipefail
+
+missing=()
+command -v docker-compose >/dev/null || missing+=(docker-compose)
+[ ${#missing[@]} -eq 0 ] && exit 0
+
+if ! command -v apt-get >/dev/null; then
+  echo "please install with your package manager, then try again: ${missing[*]}" >&2
+  exit 1
+fi
+if [ "$(id -u)" -ne 0 ]; then
+  echo "please run: sudo apt-get update && sudo apt-get install --yes --no-install-recommends ${missing[*]}" >&2
+  exit 1
+fi
+export DEBIAN_FRONTEND=noninteractive
+apt-get update -qq || echo 'apt-get update failed; trying with the lists that are here' >&2
+apt-get install --yes -qq --no-install-recommends "${missing[@]}" >/dev/null
