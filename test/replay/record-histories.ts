@@ -121,10 +121,8 @@ async function record(
     while (!(await handle.executeUpdate<boolean, []>('retry'))) await pause(50);
   }
   console.log(name, await handle.result());
-  writeFileSync(
-    new URL(`./histories/${name}.json`, import.meta.url),
-    `${historyToJSON(await handle.fetchHistory())}\n`,
-  );
+  const json = withoutMachine(historyToJSON(await handle.fetchHistory()));
+  writeFileSync(new URL(`./histories/${name}.json`, import.meta.url), `${json}\n`);
 }
 
 /** A history names the folder and the host that it was recorded on; neither matters to a replay. */
