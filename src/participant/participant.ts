@@ -79,6 +79,9 @@ export const INVALID_PAYLOAD = 'invalid-payload';
 const CONTENTION: ReadonlySet<string> = new Set(['40001', '40P01']);
 const MAX_ATTEMPTS = 5;
 
+/** What senders read of an answer at the most. */
+const MAX_RESULT_BYTES = 64 * 1024;
+
 interface Handled {
   readonly contract: MessageContract<unknown>;
   readonly handler: MessageHandler<unknown, unknown>;
@@ -149,8 +152,15 @@ async function run(tx: Transaction, message: Message, { contract, handler }: Han
     );
   }
   const result = contract.result.safeParse(await handler(tx, payload.data, message));
-  if (result.success) return result.data;
-  throw new TypeError(`the handler of '${message.type}' returned what its contract forbids: ${result.error.message}`);
+  const fault = result.success ? findOversize(result.data) : result.error.message;
+  if (fault === undefined) return result.data;
+  throw new TypeError(`the handler of '${message.type}' returned what its contract forbids: ${fault}`);
+}
+
+/** A result that its sender would refuse to read must not be applied: every repetition would get the same. */
+function findOversize(result: unknown): string | undefined {
+  const bytes = Buffer.byteLength(JSON.stringify(result) ?? '');
+  return bytes > MAX_RESULT_BYTES ? `a result of ${bytes} bytes; ${MAX_RESULT_BYTES} is the most` : undefined;
 }
 
 async function retryContention<T>(attempt: () => Promise<T>): Promise<T> {

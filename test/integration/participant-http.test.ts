@@ -1,9 +1,16 @@
 import type pg from 'pg';
-import { serveParticipant, type ParticipantBuilder, type ParticipantServer } from '../../src/participant/index.js';
+import { z } from 'zod';
+import {
+  createParticipant,
+  serveParticipant,
+  type ParticipantBuilder,
+  type ParticipantServer,
+} from '../../src/participant/index.js';
+import { defineMessage } from '../../src/saga/message-contract.js';
 import { createHttpTransport } from '../../src/transports/http.js';
 import { useDatabase } from '../support/databases.js';
 import { sendNote, serveNotes, type BeforeReturn, type GivenAnswer, type SentNote } from '../support/notes-server.js';
-import { freshSagaId, messageFor, notedAmount, notes, openNotes } from '../support/participant-kit.js';
+import { freshSagaId, inboxStatus, messageFor, notedAmount, notes, openNotes } from '../support/participant-kit.js';
 
 const database = useDatabase('inventory');
 let pool: pg.Pool;
@@ -18,6 +25,13 @@ afterAll(async () => {
   await server?.stop();
   await pool?.end();
 });
+
+/** Each is refused before it is committed: a repetition could only get the same. */
+const UNFIT_RESULTS = [
+  ['is too long to be read by its sender', () => 'x'.repeat(64 * 1024)],
+  ['is not what the contract says', () => 17 as unknown as string],
+  ['cannot be stored', () => 'nul \0'],
+] as const;
 
 const send = (sent?: SentNote): Promise<GivenAnswer> => sendNote(server, sent);
 
@@ -103,6 +117,19 @@ describe('a message over HTTP', () => {
   it('that meets a fault of the handler is unknown, and the answer tells nothing of the cause', async () => {
     const { status, body } = await send({ body: '{"amount":500}' });
     expect([status, JSON.stringify(body).includes('hunter2')]).toEqual([500, false]);
+  });
+
+  it.each(UNFIT_RESULTS)('whose result %s is not applied', async (...[, result]) => {
+    const print = defineMessage('notes.print', { payload: z.unknown(), result: z.string() });
+    const participant = createParticipant({ consumer: 'notes', pool })
+      .handle(print, async (tx, _, { effectKey }) => {
+        await tx.query('insert into notes.note (effect_key, amount) values ($1, 1)', [effectKey]);
+        return result();
+      })
+      .build();
+    const message = messageFor({ sagaId: freshSagaId(), type: 'notes.print', payload: null });
+    await expect(participant.deliver(message)).rejects.toThrow();
+    expect([await inboxStatus(pool, message), await notedAmount(pool, message.sagaId)]).toEqual([undefined, 0]);
   });
 
   it('is understood when Settle’s own transport sends it', async () => {

@@ -1,0 +1,47 @@
+import pg from 'pg';
+import type { ParticipantDatabases } from './participants.js';
+
+/** What the books of both participants say, at one moment each. */
+export interface Audit {
+  /** By sku; `opening` is always `onHand + sold`. */
+  readonly stock: ReadonlyMap<string, { readonly opening: number; readonly onHand: number; readonly sold: number }>;
+  /** In minor units, over all accounts: whatever is taken from one is given to another, so that both are always the same. */
+  readonly money: { readonly opening: number; readonly balance: number };
+  /** What the merchant has taken, in minor units. */
+  readonly takings: number;
+}
+
+/** Reads the books of both participants. */
+export async function auditParticipants(urls: ParticipantDatabases): Promise<Audit> {
+  const stock = await query<{ sku: string; opening: string; on_hand: string; sold: string }>(
+    urls.inventoryDatabaseUrl,
+    'select sku, opening, on_hand, sold from inventory.stock',
+  );
+  const [sums] = await query<{ opening: string; balance: string; takings: string }>(
+    urls.accountsDatabaseUrl,
+    `select sum(opening) as opening, sum(balance) as balance, sum(balance) filter (where kind = 'merchant') as takings
+       from accounts.account`,
+  );
+  return {
+    stock: new Map(
+      stock.map((row) => [
+        row.sku,
+        { opening: Number(row.opening), onHand: Number(row.on_hand), sold: Number(row.sold) },
+      ]),
+    ),
+    money: { opening: Number(sums?.opening), balance: Number(sums?.balance) },
+    takings: Number(sums?.takings),
+  };
+}
+
+async function query<Row extends pg.QueryResultRow>(connectionString: string, sql: string): Promise<Row[]> {
+  const client = new pg.Client({ connectionString, connectionTimeoutMillis: 5_000, application_name: 'settle-audit' });
+  // a connection that breaks between two queries would end the process; the next query reports it
+  client.on('error', () => undefined);
+  await client.connect();
+  try {
+    return (await client.query<Row>(sql)).rows;
+  } finally {
+    await client.end();
+  }
+}
