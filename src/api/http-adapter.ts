@@ -56,6 +56,11 @@ function acceptJsonOnly(server: FastifyInstance): void {
       done(error as Error);
     }
   });
+  // some clients send an empty body in chunks where they have none to send
+  server.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, body, done) => {
+    if (body.length === 0) done(null);
+    else done(new ProblemError('unsupported-media-type', 'the content type must be application/json'));
+  });
 }
 
 function addHooks(server: FastifyInstance, { config, metrics, logger }: ApiParts): void {

@@ -71,7 +71,8 @@ export function sendProblem(reply: FastifyReply, problem: ProblemError): void {
   void reply
     .code(problem.status)
     .headers({ ...problem.options.headers, 'content-type': PROBLEM_TYPE })
-    .send(JSON.stringify(problemBody(problem)));
+    // as bytes: to text Fastify adds a charset, which the media type does not have
+    .send(Buffer.from(JSON.stringify(problemBody(problem))));
 }
 
 function statusOf(thrown: unknown): number {
