@@ -141,11 +141,12 @@ class Reader {
  * The settings of this process.
  *
  * @param env variables; an empty one counts as unset
+ * @param overrides variables that hold whatever `env` says; an empty one unsets
  * @throws ConfigError that lists every problem, not only the first
  * @example const config = loadConfig();
  */
-export function loadConfig(env: NodeJS.ProcessEnv = process.env): Config {
-  const reader = new Reader(env);
+export function loadConfig(env: NodeJS.ProcessEnv = process.env, overrides: NodeJS.ProcessEnv = {}): Config {
+  const reader = new Reader({ ...env, ...overrides });
   const host = reader.read('HOST', Host) ?? '127.0.0.1';
   const ports = readPorts(reader);
   const config: Config = {

@@ -33,12 +33,16 @@ export interface PostgresOptions {
   readonly databases?: readonly string[];
   /** Whether a power cut loses nothing; without, it is quicker and outlives killed processes only. @default true */
   readonly isDurable?: boolean;
+  /** Told the server's process id as soon as there is one, before it answers. */
+  readonly onSpawn?: (pid: number) => void;
 }
 
 /** A PostgreSQL server that listens on 127.0.0.1. */
 export interface PostgresServer {
   readonly pid: number;
   readonly port: number;
+  /** Resolves when it has ended, however that came. */
+  readonly exited: Promise<void>;
   /** The URL of a database, with the password. */
   url(database: string): string;
   /** Lets clients go, writes everything, ends. */
@@ -71,6 +75,7 @@ export async function startPostgres(options: PostgresOptions): Promise<PostgresS
     cwd: join(dataDir, 'postgres'),
     user: binaries.user,
   });
+  options.onSpawn?.(child.pid);
   try {
     await waitUntilReady(child, { url: url('postgres'), port, logFile });
     await createDatabases(url('postgres'), databases);
@@ -78,7 +83,11 @@ export async function startPostgres(options: PostgresOptions): Promise<PostgresS
     await child.kill();
     throw cause;
   }
-  return { pid: child.pid, port, url, stop: () => child.stop('SIGINT', STOP_MS), kill: () => child.kill() };
+  return {
+    ...{ pid: child.pid, port, url, exited: child.exited },
+    stop: () => child.stop('SIGINT', STOP_MS),
+    kill: () => child.kill(),
+  };
 }
 
 /** A server for tests: its stop removes its folder. */
@@ -101,6 +110,9 @@ export async function startTestPostgres(databases: readonly string[] = DATABASES
     port: server.port,
     get pid() {
       return server.pid;
+    },
+    get exited() {
+      return server.exited;
     },
     url: (database) => server.url(database),
     kill: () => server.kill(),

@@ -17,15 +17,23 @@ const CONNECT_MS = 3_000;
 /** Told what takes time, in a sentence; called again every few seconds while it goes on. */
 export type Progress = (line: string) => void;
 
+export interface CliOptions {
+  /** Absolute, e.g. `~/.cache/settle`. */
+  readonly cacheDir: string;
+  readonly progress: Progress;
+  /** Ends a download or a build that is under way. */
+  readonly signal?: AbortSignal;
+}
+
 /**
  * Finds the Temporal CLI, or gets it: `temporal` on PATH, the copy of an earlier run, the official archive,
  * a build with Go. Two at once do no harm: each makes its own and the renaming decides.
  *
- * @param cacheDir absolute, e.g. `~/.cache/settle`
  * @returns the command to run
  * @throws Error that lists the ways to get one, when none worked
  */
-export async function findTemporalCli(cacheDir: string, progress: Progress): Promise<string> {
+export async function findTemporalCli(options: CliOptions): Promise<string> {
+  const { cacheDir } = options;
   if (await runs('temporal')) return 'temporal';
   const cached = join(cacheDir, `temporal-${VERSION}`, 'temporal');
   if (existsSync(cached) && (await runs(cached))) return cached;
@@ -35,13 +43,14 @@ export async function findTemporalCli(cacheDir: string, progress: Progress): Pro
     // beside the target, as a rename works within one file system only
     const folder = await mkdtemp(join(cacheDir, 'new-'));
     try {
-      await get(folder, progress);
+      await get(folder, options);
       const made = join(folder, 'temporal');
       if (!(await runs(made))) throw new Error('what it brought does not run');
       await mkdir(join(cacheDir, `temporal-${VERSION}`), { recursive: true });
       await rename(made, cached);
       return cached;
     } catch (cause) {
+      options.signal?.throwIfAborted();
       problems.push(`${way}: ${(cause as Error).message}`);
     } finally {
       await rm(folder, { recursive: true, force: true });
@@ -66,12 +75,12 @@ async function runs(command: string): Promise<boolean> {
   }
 }
 
-async function download(folder: string, progress: Progress): Promise<void> {
+async function download(folder: string, { progress, signal }: CliOptions): Promise<void> {
   const system = { linux: 'linux', darwin: 'darwin' }[platform() as string];
   const machine = { x64: 'amd64', arm64: 'arm64' }[arch() as string];
   if (!system || !machine) throw new Error(`there is none for ${platform()} on ${arch()}`);
   const url = `https://temporal.download/cli/archive/v${VERSION}?platform=${system}&arch=${machine}`;
-  const archive = await open(url);
+  const archive = await open(url, signal);
   const done = report(progress, 'downloading the Temporal CLI (once, some 50 MB)');
   try {
     const tar = spawn('tar', ['-xz', '-C', folder, 'temporal'], { stdio: ['pipe', 'ignore', 'ignore'] });
@@ -85,11 +94,11 @@ async function download(folder: string, progress: Progress): Promise<void> {
 }
 
 /** Offline or behind a wall, the answer must come soon: there is another way. */
-async function open(url: string): Promise<ReadableStream> {
+async function open(url: string, stop: AbortSignal | undefined): Promise<ReadableStream> {
   const connecting = new AbortController();
   const timer = setTimeout(() => connecting.abort(new Error('no answer')), CONNECT_MS);
   try {
-    const signal = AbortSignal.any([connecting.signal, AbortSignal.timeout(DOWNLOAD_MS)]);
+    const signal = AbortSignal.any([connecting.signal, AbortSignal.timeout(DOWNLOAD_MS), ...(stop ? [stop] : [])]);
     const { ok, status, body } = await fetch(url, { signal });
     if (!ok || !body) throw new Error(`temporal.download answered ${status}`);
     return body;
@@ -101,11 +110,12 @@ async function open(url: string): Promise<ReadableStream> {
   }
 }
 
-async function build(folder: string, progress: Progress): Promise<void> {
+async function build(folder: string, { progress, signal }: CliOptions): Promise<void> {
   const done = report(progress, 'building the Temporal CLI with Go (once, about 4 minutes on 2 cores)');
   try {
     const child = spawn('env', [`GOBIN=${folder}`, 'CGO_ENABLED=0', 'go', 'install', MODULE], {
       stdio: ['ignore', 'ignore', 'pipe'],
+      signal,
     });
     let log = '';
     child.stderr.on('data', (chunk: Buffer) => (log = (log + chunk.toString('utf8')).slice(-2_000)));

@@ -18,6 +18,8 @@ export interface TemporalOptions {
   readonly uiPort: number;
   /** Created besides `default`. */
   readonly namespace?: string;
+  /** Told the server's process id as soon as there is one, before it answers. */
+  readonly onSpawn?: (pid: number) => void;
 }
 
 /** A Temporal development server that listens on 127.0.0.1. */
@@ -26,6 +28,8 @@ export interface TemporalServer {
   /** `host:port`. */
   readonly address: string;
   readonly uiUrl: string;
+  /** Resolves when it has ended, however that came. */
+  readonly exited: Promise<void>;
   /** Lets what is under way finish, 10 s at the most. */
   stop(): Promise<void>;
   /** SIGKILL. */
@@ -47,6 +51,7 @@ export async function startTemporal(options: TemporalOptions): Promise<TemporalS
   mkdirSync(dataDir, { recursive: true });
   const logFile = join(dataDir, 'temporal.log');
   const child = await startChild({ command, args: argumentsOf(options), logFile, cwd: dataDir });
+  options.onSpawn?.(child.pid);
   const address = `127.0.0.1:${port}`;
   try {
     await waitUntilReady(child, { ...options, address, logFile });
@@ -58,6 +63,7 @@ export async function startTemporal(options: TemporalOptions): Promise<TemporalS
     pid: child.pid,
     address,
     uiUrl: `http://127.0.0.1:${uiPort}`,
+    exited: child.exited,
     stop: () => child.stop('SIGTERM', STOP_MS),
     kill: () => child.kill(),
   };
@@ -78,7 +84,7 @@ export interface TestTemporal extends TemporalServer {
  * @param cacheDir where the CLI is cached, `Config.cacheDir`
  */
 export async function startTestTemporal(cacheDir: string): Promise<TestTemporal> {
-  const command = await findTemporalCli(cacheDir, (line) => void process.stderr.write(`${line}\n`));
+  const command = await findTemporalCli({ cacheDir, progress: (line) => void process.stderr.write(`${line}\n`) });
   const dataDir = mkdtempSync(join(tmpdir(), 'settle-temporal-'));
   chmodSync(dataDir, 0o755);
   const start = async (port: number): Promise<TemporalServer> =>
@@ -89,6 +95,9 @@ export async function startTestTemporal(cacheDir: string): Promise<TestTemporal>
     dataDir,
     get pid() {
       return server.pid;
+    },
+    get exited() {
+      return server.exited;
     },
     address: server.address,
     uiUrl: server.uiUrl,
@@ -152,7 +161,7 @@ async function isReady(address: string, namespace: string): Promise<boolean> {
 
 function explain(log: string, { port, uiPort, logFile }: Target): string {
   const taken = [port, uiPort].find((each) => log.includes(`port ${each}`) || log.includes(`:${each}`));
-  if (/already in use/.test(log) && taken !== undefined) {
+  if (log.includes('already in use') && taken !== undefined) {
     const setting = taken === port ? 'SETTLE_TEMPORAL_PORT' : 'SETTLE_UI_PORT';
     return `port ${taken}, for Temporal, is in use; set ${setting} to another`;
   }

@@ -34,14 +34,35 @@ export async function auditParticipants(urls: ParticipantDatabases): Promise<Aud
   };
 }
 
-async function query<Row extends pg.QueryResultRow>(connectionString: string, sql: string): Promise<Row[]> {
-  const client = new pg.Client({ connectionString, connectionTimeoutMillis: 5_000, application_name: 'settle-audit' });
-  // a connection that breaks between two queries would end the process; the next query reports it
-  client.on('error', () => undefined);
-  await client.connect();
+/**
+ * Makes the inventory service wait for one sku, as it does when another order holds it: for showing what happens meanwhile.
+ *
+ * @returns lets it go on
+ */
+export async function holdSku(
+  { inventoryDatabaseUrl }: ParticipantDatabases,
+  sku: string,
+): Promise<() => Promise<void>> {
+  const client = await connect(inventoryDatabaseUrl);
+  await client.query('begin');
+  await client.query('select from inventory.stock where sku = $1 for update', [sku]);
+  // ending the connection gives the lock back
+  return () => client.end();
+}
+
+async function query<Row extends pg.QueryResultRow>(url: string, sql: string): Promise<Row[]> {
+  const client = await connect(url);
   try {
     return (await client.query<Row>(sql)).rows;
   } finally {
     await client.end();
   }
+}
+
+async function connect(connectionString: string): Promise<pg.Client> {
+  const client = new pg.Client({ connectionString, connectionTimeoutMillis: 5_000, application_name: 'settle-audit' });
+  // a connection that breaks between two queries would end the process; the next query reports it
+  client.on('error', () => undefined);
+  await client.connect();
+  return client;
 }

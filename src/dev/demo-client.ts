@@ -1,0 +1,71 @@
+import { randomUUID } from 'node:crypto';
+import { setTimeout as delay } from 'node:timers/promises';
+import type { SagaView } from '../api/schemas.js';
+
+/** An order as the demo places it: one line of one sku. */
+export interface DemoOrder {
+  readonly customerId: string;
+  readonly sku: string;
+  readonly quantity: number;
+}
+
+/** In minor units. */
+export const UNIT_PRICE = 1_999;
+
+/** Talks to the API as any client would. */
+export interface DemoClient {
+  /** Places an order and returns its saga's id; the same key brings the same saga. */
+  place(order: DemoOrder, key?: string): Promise<string>;
+  cancel(sagaId: string): Promise<void>;
+  /** Waits until a saga has settled or is parked. */
+  settled(sagaId: string): Promise<SagaView>;
+  /** Waits until a saga is as `isSo` says. */
+  waitFor(sagaId: string, isSo: (saga: SagaView) => boolean): Promise<SagaView>;
+}
+
+const POLL_MS = 25;
+const SETTLE_MS = 30_000;
+
+/**
+ * Makes a client.
+ *
+ * @param api its address
+ * @param apiKey unset: the API asks for none
+ */
+export function createDemoClient(api: string, apiKey: string | undefined, signal: AbortSignal): DemoClient {
+  const call = async (
+    method: string,
+    path: string,
+    request: { body?: object; key?: string } = {},
+  ): Promise<unknown> => {
+    const headers = {
+      ...(apiKey !== undefined && { authorization: `Bearer ${apiKey}` }),
+      ...(request.body && { 'content-type': 'application/json' }),
+      ...(request.key !== undefined && { 'idempotency-key': request.key }),
+    };
+    const body = request.body && JSON.stringify(request.body);
+    const response = await fetch(`${api}${path}`, { method, headers, body, signal });
+    const text = await response.text();
+    if (!response.ok) throw new Error(`${method} ${path} was answered ${response.status}: ${text}`);
+    return JSON.parse(text) as unknown;
+  };
+  const waitFor: DemoClient['waitFor'] = async (sagaId, isSo) => {
+    for (const end = Date.now() + SETTLE_MS; ;) {
+      const saga = (await call('GET', `/v1/sagas/${sagaId}`)) as SagaView;
+      if (isSo(saga)) return saga;
+      if (Date.now() > end) throw new Error(`saga '${sagaId}' is still ${saga.state} after ${SETTLE_MS / 1_000} s`);
+      await delay(POLL_MS, undefined, { signal });
+    }
+  };
+  return {
+    waitFor,
+    settled: (sagaId) => waitFor(sagaId, ({ state }) => ['completed', 'compensated', 'parked'].includes(state)),
+    place: async ({ customerId, sku, quantity }, key = randomUUID()) => {
+      const body = { customerId, currency: 'EUR', items: [{ sku, quantity, unitPrice: UNIT_PRICE }] };
+      return ((await call('POST', '/v1/orders', { body, key })) as { sagaId: string }).sagaId;
+    },
+    cancel: async (sagaId) => {
+      await call('POST', `/v1/sagas/${sagaId}/cancel`, { body: { reason: 'the demo changed its mind' } });
+    },
+  };
+}

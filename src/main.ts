@@ -1,0 +1,102 @@
+import { parseArgs } from 'node:util';
+import { pino } from 'pino';
+import { loadConfig } from './config.js';
+import type { Config } from './config.js';
+import { runDemo } from './dev/demo.js';
+import { aborted, runDev } from './dev/run-dev.js';
+import type { StopSignals } from './dev/run-dev.js';
+import { migrateAll, reasonOf, startRoles } from './roles.js';
+import type { Role } from './roles.js';
+import { installRuntime } from './worker.js';
+
+const HELP = `node dist/src/main.js <command>
+
+  dev            everything on this machine, servers included; what npm start runs
+  demo           the same for a minute: places orders, shows their sagas, checks stock and money
+  api            the HTTP API
+  worker         the workflows, their activities and the ledger scan
+  participants   the sample participants, inventory and accounts
+  all            api, worker and participants in one process
+  migrate        brings the databases and the Temporal namespace to this release, then ends
+                 --seed   with the sample's customers, stock and accounts
+
+  --verbose      with dev: how long the start took, and the memory of everything at rest
+  --help
+
+Settings come from the environment; the README lists them.`;
+
+/** Roles by command. */
+const ROLES: Readonly<Record<string, readonly Role[]>> = {
+  api: ['api'],
+  worker: ['worker'],
+  participants: ['participants'],
+  all: ['participants', 'worker', 'api'],
+};
+
+/** npm hands a Ctrl-C on that the terminal has sent already: two within this time are one. */
+const SAME_KEY_MS = 500;
+
+async function main(): Promise<void> {
+  const { values, positionals } = readArguments();
+  const [command, ...more] = positionals;
+  if (values.help === true) return print(HELP);
+  const isKnown = command !== undefined && (command in ROLES || ['dev', 'demo', 'migrate'].includes(command));
+  if (!isKnown || more.length > 0) throw new Error(`'${positionals.join(' ')}' is no command; --help lists them`);
+  const config = loadConfig();
+  const signals = listenForSignals();
+  if (command === 'migrate') return migrateAll(config, { seed: values.seed === true });
+  if (command === 'dev') return runDev({ config, isVerbose: values.verbose === true, print, signals });
+  if (command === 'demo')
+    return runDemo({ loadConfig: (overrides) => loadConfig(undefined, overrides), print, signals });
+  return runRoles(config, ROLES[command] ?? [], signals);
+}
+
+function readArguments(): { values: Record<string, boolean | undefined>; positionals: string[] } {
+  const flag = { type: 'boolean' } as const;
+  return parseArgs({ options: { help: flag, verbose: flag, seed: flag }, allowPositionals: true });
+}
+
+async function runRoles(config: Config, roles: readonly Role[], { stop }: StopSignals): Promise<void> {
+  const logger = pino({ level: config.logLevel });
+  installRuntime(logger);
+  const running = await startRoles({ config, roles, logger });
+  logger.info({ roles, ...running.urls }, 'ready');
+  try {
+    await Promise.race([aborted(stop), running.failed]);
+  } finally {
+    logger.info({ roles }, 'stopping');
+    await running.stop();
+  }
+}
+
+function listenForSignals(): StopSignals {
+  const stop = new AbortController();
+  const force = new AbortController();
+  let firstAt = 0;
+  const onSignal = (): void => {
+    if (!stop.signal.aborted) {
+      firstAt = Date.now();
+      stop.abort(new Error('stopped before it was ready'));
+    } else if (Date.now() - firstAt > SAME_KEY_MS) {
+      force.abort();
+      process.exit(130);
+    }
+  };
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, onSignal);
+  return { stop: stop.signal, force: force.signal };
+}
+
+function print(text: string): void {
+  process.stdout.write(`${text}\n`);
+}
+
+// a closed terminal must not keep us from stopping in order
+process.stdout.on('error', () => undefined);
+
+try {
+  await main();
+  process.exit(0);
+} catch (error) {
+  process.stderr.write(`settle: ${reasonOf(error)}\n`);
+  process.exit(1);
+}

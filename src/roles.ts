@@ -1,0 +1,243 @@
+import { Client } from '@temporalio/client';
+import { NativeConnection } from '@temporalio/worker';
+import pg from 'pg';
+import type { Logger } from 'pino';
+import { definitions } from '../workflows/definitions.js';
+import { placeOrderSaga } from '../workflows/orders.js';
+import { createSagaStarter } from './api/saga-starter.js';
+import { startApi } from './api/server.js';
+import { connectionOptions, createClient, createLazyClient, ensureSearchAttributes } from './api/temporal.js';
+import type { Config } from './config.js';
+import { migrate } from './db/migrate.js';
+import { seedCustomers } from './db/orders.js';
+import { createPool, withTransaction } from './db/pool.js';
+import { migrateParticipants, seedParticipants, startParticipants } from './samples/participants.js';
+import type { Wrap } from './saga/wrap.js';
+import { startWorker } from './worker.js';
+
+/** What one process can be; it may be several at once. */
+export type Role = 'api' | 'worker' | 'participants';
+
+export interface RolesOptions {
+  readonly config: Config;
+  readonly roles: readonly Role[];
+  readonly logger: Logger;
+  /** For fault tests. @default hands every port on as it is */
+  readonly wrap?: Wrap;
+}
+
+/** The running roles of one process. */
+export interface RunningRoles {
+  /** Where each listens. */
+  readonly urls: { readonly api?: string; readonly inventory?: string; readonly accounts?: string };
+  /** Rejects when a role ends for good by itself; never resolves. */
+  readonly failed: Promise<never>;
+  /** The API first, so that nothing new comes in; then the worker, the participants, the connections. Stopping twice is stopping once. */
+  stop(): Promise<void>;
+}
+
+type Stop = () => Promise<unknown>;
+
+/** Long enough for a slow network, short enough that a wrong address is noticed. */
+const CONNECT_MS = 5_000;
+
+/**
+ * Starts the roles, all of them or none. The API starts while Temporal is away, as its sagas wait in the ledger;
+ * everything else must be reachable.
+ *
+ * @throws Error, one line, that names the setting that is missing, or the server that cannot be reached
+ */
+export async function startRoles(options: RolesOptions): Promise<RunningRoles> {
+  const { roles } = options;
+  requireSettings(options.config, roles);
+  const stops: Stop[] = [];
+  try {
+    const participants = roles.includes('participants') ? await addParticipants(options, stops) : undefined;
+    const producer = roles.some((role) => role !== 'participants') ? await addProducer(options, stops) : undefined;
+    return {
+      urls: { api: producer?.apiUrl, ...participants },
+      failed: producer?.failed ?? new Promise<never>(() => undefined),
+      stop: once(() => stopAll(stops)),
+    };
+  } catch (cause) {
+    await stopAll(stops);
+    throw cause;
+  }
+}
+
+/** Brings every database that is set to this release, and Temporal's namespace when its address is set. */
+export async function migrateAll(config: Config, { seed }: { readonly seed: boolean }): Promise<void> {
+  const { databaseUrl, inventoryDatabaseUrl, accountsDatabaseUrl, temporal } = config;
+  if (databaseUrl === undefined) throw new Error('DATABASE_URL is unset: set it to the database to migrate');
+  await checkDatabase('DATABASE_URL', databaseUrl);
+  await migrate(databaseUrl);
+  if (seed) await seedProducer(databaseUrl);
+  if (inventoryDatabaseUrl !== undefined && accountsDatabaseUrl !== undefined) {
+    await checkDatabase('SETTLE_INVENTORY_DATABASE_URL', inventoryDatabaseUrl);
+    await checkDatabase('SETTLE_ACCOUNTS_DATABASE_URL', accountsDatabaseUrl);
+    await migrateParticipants({ inventoryDatabaseUrl, accountsDatabaseUrl });
+    if (seed) await seedParticipants({ inventoryDatabaseUrl, accountsDatabaseUrl });
+  }
+  if (temporal.address !== undefined) {
+    const connection = await connectTemporal(config);
+    await ensureSearchAttributes(createClient(connection, temporal), temporal).finally(() => connection.close());
+  }
+}
+
+function requireSettings(
+  { databaseUrl, inventoryDatabaseUrl, accountsDatabaseUrl, temporal }: Config,
+  roles: readonly Role[],
+): void {
+  const isProducer = roles.some((role) => role !== 'participants');
+  const needed = {
+    ...(isProducer && { DATABASE_URL: databaseUrl, TEMPORAL_ADDRESS: temporal.address }),
+    ...(roles.includes('participants') && {
+      SETTLE_INVENTORY_DATABASE_URL: inventoryDatabaseUrl,
+      SETTLE_ACCOUNTS_DATABASE_URL: accountsDatabaseUrl,
+    }),
+  };
+  const missing = Object.entries(needed).filter(([, value]) => value === undefined);
+  if (missing.length === 0) return;
+  const names = missing.map(([name]) => name).join(', ');
+  throw new Error(`${names} must be set for ${roles.join(', ')}; 'dev' brings up servers of its own`);
+}
+
+async function addParticipants({ config, logger, wrap }: RolesOptions, stops: Stop[]): Promise<RunningRoles['urls']> {
+  const inventoryDatabaseUrl = config.inventoryDatabaseUrl!;
+  const accountsDatabaseUrl = config.accountsDatabaseUrl!;
+  await checkDatabase('SETTLE_INVENTORY_DATABASE_URL', inventoryDatabaseUrl);
+  await checkDatabase('SETTLE_ACCOUNTS_DATABASE_URL', accountsDatabaseUrl);
+  const { host, inventoryPort, accountsPort } = config;
+  const participants = await startParticipants({
+    ...{ host, inventoryPort, accountsPort, inventoryDatabaseUrl, accountsDatabaseUrl },
+    ...{ logger, wrap },
+  });
+  stops.unshift(() => participants.stop());
+  return participants.urls;
+}
+
+interface Producer {
+  readonly apiUrl?: string;
+  readonly failed: Promise<never>;
+}
+
+/** The producer's side: API, worker, or both on one connection, so that a workflow starts on the worker at hand. */
+async function addProducer({ config, roles, logger, wrap }: RolesOptions, stops: Stop[]): Promise<Producer> {
+  await checkDatabase('DATABASE_URL', config.databaseUrl!);
+  const onIdleError = (err: Error): void =>
+    logger.warn({ err }, 'an idle database connection broke; another takes its place');
+  const pool = createPool(config.databaseUrl!, { onIdleError });
+  stops.unshift(() => pool.end());
+  const hasWorker = roles.includes('worker');
+  const connection = hasWorker ? await connectTemporal(config) : undefined;
+  const client = connection ? createClient(connection, config.temporal) : createLazyClient(config.temporal);
+  stops.unshift(() => client.connection.close());
+  const starter = createSagaStarter({
+    client,
+    taskQueue: config.temporal.taskQueue,
+    workflowOf,
+    sharesConnection: hasWorker,
+    logger,
+  });
+  stops.unshift(() => starter.stop());
+  let failed = new Promise<never>(() => undefined);
+  if (connection) {
+    await ensureSearchAttributes(client, config.temporal);
+    const worker = await startWorker({ config, pool, connection, restarter: starter, logger, wrap });
+    stops.unshift(() => worker.stop());
+    failed = rejectionOf(worker.finished);
+    // whoever does not listen learns of it when stopping
+    failed.catch(() => undefined);
+  }
+  if (!roles.includes('api')) return { failed };
+  const api = await startApi({ config, pool, definitions: { placeOrder: placeOrderSaga }, starter, logger, wrap });
+  stops.unshift(() => api.stop());
+  return { apiUrl: api.url, failed };
+}
+
+async function seedProducer(url: string): Promise<void> {
+  const pool = createPool(url, { max: 1, name: 'settle-seed' });
+  await withTransaction(pool, seedCustomers).finally(() => pool.end());
+}
+
+function workflowOf(type: string): string {
+  const definition = definitions.find((each) => each.type === type);
+  if (!definition) throw new Error(`saga type '${type}' is not one of this release; deploy the release that has it`);
+  return definition.workflow;
+}
+
+/**
+ * Makes sure that a database answers.
+ *
+ * @throws Error, one line, with the name of its setting and its address, never its password
+ */
+async function checkDatabase(setting: string, url: string): Promise<void> {
+  const client = new pg.Client({
+    connectionString: url,
+    connectionTimeoutMillis: CONNECT_MS,
+    application_name: 'settle-check',
+  });
+  client.on('error', () => undefined);
+  try {
+    await client.connect();
+  } catch (cause) {
+    const { hostname, port, pathname } = new URL(url);
+    const where = `PostgreSQL at ${hostname}:${port === '' ? 5432 : port}${pathname}`;
+    throw new Error(`${where} (${setting}) cannot be reached: ${reasonOf(cause)}`, { cause });
+  } finally {
+    await client.end().catch(() => undefined);
+  }
+}
+
+async function connectTemporal({ temporal }: Config): Promise<NativeConnection> {
+  let timer: NodeJS.Timeout | undefined;
+  const tooLate = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new Error('it does not answer')), CONNECT_MS);
+  });
+  try {
+    const connecting = NativeConnection.connect(connectionOptions(temporal));
+    const connection = await Promise.race([connecting, tooLate]);
+    await checkNamespace(new Client({ connection }), temporal.namespace).catch(async (cause: unknown) => {
+      await connection.close();
+      throw cause;
+    });
+    return connection;
+  } catch (cause) {
+    throw new Error(`Temporal at ${temporal.address} (TEMPORAL_ADDRESS) cannot be reached: ${reasonOf(cause)}`, {
+      cause,
+    });
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+async function checkNamespace({ workflowService }: Client, namespace: string): Promise<void> {
+  await workflowService.describeNamespace({ namespace }).catch((cause: { details?: string; message: string }) => {
+    throw new Error(`namespace '${namespace}' (TEMPORAL_NAMESPACE): ${cause.details ?? cause.message}`, { cause });
+  });
+}
+
+/** The first line of the innermost reason: the outer ones only say that connecting failed, or nothing at all. */
+export function reasonOf(error: unknown): string {
+  if (error instanceof AggregateError && error.errors.length > 0) return reasonOf(error.errors[0]);
+  if (!(error instanceof Error)) return String(error);
+  const text = error.message === '' ? ((error as NodeJS.ErrnoException).code ?? error.name) : error.message;
+  return text.split('\n')[0] ?? text;
+}
+
+/** Stops in order; one that fails does not keep the others from it. */
+async function stopAll(stops: readonly Stop[]): Promise<void> {
+  const failures: unknown[] = [];
+  for (const stop of stops) await stop().catch((cause: unknown) => failures.push(cause));
+  if (failures.length > 0) throw new AggregateError(failures, `stopping failed: ${failures.map(reasonOf).join('; ')}`);
+}
+
+async function rejectionOf(promise: Promise<unknown>): Promise<never> {
+  await promise;
+  return new Promise<never>(() => undefined);
+}
+
+function once<T>(work: () => Promise<T>): () => Promise<T> {
+  let done: Promise<T> | undefined;
+  return () => (done ??= work());
+}
