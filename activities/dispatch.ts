@@ -1,7 +1,7 @@
 import { claimMessage, claimUndo, recordAnswer, recordFailure, type LoggedMessage } from '../src/db/message-log.js';
 import type { Envelope } from '../src/saga/envelope.js';
 import { ParkedError, RejectedError, RetryableError, type Reason } from '../src/saga/errors.js';
-import { effectKey } from '../src/saga/ids.js';
+import { effectKey, type StepAction } from '../src/saga/ids.js';
 import type { MessageContract } from '../src/saga/message-contract.js';
 import type { Outcome } from '../src/saga/outcome.js';
 import { stillWorking, toFailure } from './failures.js';
@@ -41,7 +41,7 @@ async function send({ pool, router }: ActivityDependencies, { args, message, con
     });
   }
   const answer = await router.send(envelopeOf(args, message), args.timeoutMs ?? DEFAULT_TIMEOUT_MS);
-  const outcome = checked(answer, contract);
+  const outcome = checked(answer, args.effect.action, contract);
   switch (outcome.kind) {
     case 'done':
       await recordAnswer(pool, key, { status: 'sent', result: outcome.result });
@@ -57,9 +57,13 @@ async function send({ pool, router }: ActivityDependencies, { args, message, con
   }
 }
 
-/** A `done` whose result breaks the contract is applied, but of no use: nobody knows what it did. */
-function checked(outcome: Outcome, contract: MessageContract<never> | undefined): Outcome {
-  if (outcome.kind !== 'done' || !contract || contract.result.safeParse(outcome.result).success) return outcome;
+/**
+ * A `do` whose result breaks the contract is applied, but of no use: nobody knows what it did.
+ * An undo's result is nobody's input, and one that found nothing to take back has none.
+ */
+function checked(outcome: Outcome, action: StepAction, contract: MessageContract<never> | undefined): Outcome {
+  if (outcome.kind !== 'done' || action === 'undo' || !contract || contract.result.safeParse(outcome.result).success)
+    return outcome;
   return { kind: 'unknown', detail: `the result breaks the contract of '${contract.type}'` };
 }
 

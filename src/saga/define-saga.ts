@@ -46,7 +46,7 @@ export interface StepOptions<Input, Results> {
   readonly when?: (scope: Scope<Input, Results>) => boolean;
   readonly kind?: StepKind;
   readonly retry?: RetryOptions;
-  /** How its undo is tried. @default for a day, at most a minute apart */
+  /** How its undo is tried. @default for a day, at most 20 s apart */
   readonly undoRetry?: RetryOptions;
   /** Kept only for sagas accepted by an earlier release: new plans do not contain it. @default false */
   readonly retired?: boolean;

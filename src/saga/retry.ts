@@ -6,7 +6,7 @@ export interface RetryOptions {
   readonly initial?: Duration;
   /** Each wait is this many times the one before. @default 2 */
   readonly factor?: number;
-  /** No wait is longer. @default '30s' (undo and retriable steps: '1m') */
+  /** No wait is longer. @default '10s' (undo and retriable steps: '20s'): within 30 s of a fault's end all is moving again */
   readonly cap?: Duration;
   /** All attempts together; then the saga compensates, or parks when it cannot. @default '2m' (undo and retriable steps: '24h') */
   readonly budget?: Duration;
@@ -27,7 +27,7 @@ export interface RetryPolicy {
 export const FORWARD_RETRY: RetryPolicy = {
   initialMs: 1_000,
   factor: 2,
-  capMs: 30_000,
+  capMs: 10_000,
   budgetMs: 120_000,
   timeoutMs: 5_000,
 };
@@ -36,7 +36,7 @@ export const FORWARD_RETRY: RetryPolicy = {
 export const PERSISTENT_RETRY: RetryPolicy = {
   initialMs: 1_000,
   factor: 2,
-  capMs: 60_000,
+  capMs: 20_000,
   budgetMs: 86_400_000,
   timeoutMs: 5_000,
 };
