@@ -9,7 +9,15 @@ import {
 import { RejectedError } from '../../src/saga/errors.js';
 import { eventually } from '../support/eventually.js';
 import { useDatabase } from '../support/databases.js';
-import { freshSagaId, inboxStatus, messageFor, notedAmount, notes, openNotes } from '../support/participant-kit.js';
+import {
+  freshSagaId,
+  inboxStatus,
+  messageFor,
+  notedAmount,
+  notes,
+  openNotes,
+  repeat,
+} from '../support/participant-kit.js';
 
 const database = useDatabase('inventory');
 let pool: pg.Pool;
@@ -100,14 +108,14 @@ describe('deliveries that meet', () => {
   it('a do and its undo, sent at the same moment 200 times, keep the books', async () => {
     const participant = participantWith(write);
     const seen = new Set<string>();
-    for (let round = 0; round < 200; round += 1) {
+    await repeat(200, async (round) => {
       const saga = freshSagaId();
       const messages = [doMessage(saga), undoMessage(saga), doMessage(saga), undoMessage(saga)];
       const order = round % 2 === 0 ? messages : messages.toReversed();
       const answers = await Promise.all(order.map((message) => participant.deliver(message)));
       for (const { via } of answers) seen.add(via);
       expect([saga, await notedAmount(pool, saga)]).toEqual([saga, 0]);
-    }
+    });
     // both orders were really met
     expect([...seen]).toEqual(expect.arrayContaining(['work', 'nothing-to-undo', 'tombstone']));
   });

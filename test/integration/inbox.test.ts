@@ -91,9 +91,10 @@ describe('a repeated delivery', () => {
 });
 
 describe('the work and its record', () => {
-  it('are one transaction', async () => {
+  it('are one transaction, also when a higher revision took over a rejection', async () => {
     const saga = freshSagaId();
-    await apply(doMessage(saga), note);
+    await apply(doMessage(saga), noteAndRefuse);
+    await apply(doMessage(saga, 5, 1), note);
     await apply(undoMessage(saga), erase);
     const { rows } = await pool.query<{ same: boolean }>(
       `select i.txid = n.txid as same from notes.inbox i join notes.note n using (effect_key) where i.saga_id = $1`,

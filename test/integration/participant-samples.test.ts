@@ -8,7 +8,7 @@ import { registerAccounts } from '../../src/samples/accounts.js';
 import { registerInventory } from '../../src/samples/inventory.js';
 import { migrateParticipants, seedParticipants, type ParticipantDatabases } from '../../src/samples/participants.js';
 import { useDatabase } from '../support/databases.js';
-import { freshSagaId, messageFor } from '../support/participant-kit.js';
+import { freshSagaId, messageFor, repeat } from '../support/participant-kit.js';
 
 const stockDatabase = useDatabase('inventory');
 const moneyDatabase = useDatabase('accounts');
@@ -21,8 +21,8 @@ beforeAll(async () => {
   const urls = databaseUrls();
   await Promise.all(Array.from({ length: 10 }, () => migrateParticipants(urls)));
   await seedParticipants(urls);
-  stockPool = createPool(stockDatabase.url, { name: 'settle-test' });
-  moneyPool = createPool(moneyDatabase.url, { name: 'settle-test' });
+  stockPool = createPool(stockDatabase.url, { name: 'settle-test', max: 35 });
+  moneyPool = createPool(moneyDatabase.url, { name: 'settle-test', max: 35 });
   stock = registerInventory(createParticipant({ consumer: 'inventory', pool: stockPool })).build();
   money = registerAccounts(createParticipant({ consumer: 'accounts', pool: moneyPool })).build();
 });
@@ -169,14 +169,12 @@ describe('the inventory service', () => {
     const deadlocks = await countDeadlocks(stockPool);
     const skus = Array.from({ length: 8 }, (_, at) => `multi-${at + 1}`);
     const orders = fc.sample(fc.shuffledSubarray(skus, { minLength: 2 }), 120);
-    await Promise.all(
-      orders.map(async (order, at) => {
-        const saga = freshSagaId();
-        const items = order.map((sku) => ({ sku, quantity: 1 }));
-        await sendStock(saga, 'do', items);
-        if (at % 3 === 0) await sendStock(saga, 'undo', items);
-      }),
-    );
+    await repeat(orders.length, async (at) => {
+      const saga = freshSagaId();
+      const items = orders[at]!.map((sku) => ({ sku, quantity: 1 }));
+      await sendStock(saga, 'do', items);
+      if (at % 3 === 0) await sendStock(saga, 'undo', items);
+    });
     expect(await countDeadlocks(stockPool)).toBe(deadlocks);
   });
 });
@@ -230,14 +228,12 @@ describe('the accounts service', () => {
 
   it('conserves money under payments, refunds and duplicates at the same moment', async () => {
     const deadlocks = await countDeadlocks(moneyPool);
-    await Promise.all(
-      Array.from({ length: 100 }, async (_, at) => {
-        const saga = freshSagaId();
-        const payment = { account: `c-${1 + (at % 5)}`, amount: 1 + at };
-        await Promise.all([sendMoney(saga, 'do', payment), sendMoney(saga, 'do', payment)]);
-        if (at % 2 === 0) await Promise.all([sendMoney(saga, 'undo', payment), sendMoney(saga, 'undo', payment)]);
-      }),
-    );
+    await repeat(100, async (at) => {
+      const saga = freshSagaId();
+      const payment = { account: `c-${1 + (at % 5)}`, amount: 1 + at };
+      await Promise.all([sendMoney(saga, 'do', payment), sendMoney(saga, 'do', payment)]);
+      if (at % 2 === 0) await Promise.all([sendMoney(saga, 'undo', payment), sendMoney(saga, 'undo', payment)]);
+    });
     expect(await countDeadlocks(moneyPool)).toBe(deadlocks);
   });
 });

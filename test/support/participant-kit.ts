@@ -57,10 +57,19 @@ export function messageFor({ step = 'note', action = 'do', revision = 0, ...part
   })!;
 }
 
-/** A migrated database of the smallest participant. */
+/** Migrates a database for the smallest participant; its pool has a connection for each of 50 deliveries at once. */
 export async function openNotes(url: string): Promise<pg.Pool> {
   await migrateParticipant(url, notesSchema);
-  return createPool(url, { name: 'settle-test', max: 20 });
+  return createPool(url, { name: 'settle-test', max: 55 });
+}
+
+/** Runs `work` `count` times, 10 at the same moment: fewer than a pool has connections, so that none waits in vain. */
+export async function repeat(count: number, work: (round: number) => Promise<void>): Promise<void> {
+  let next = 0;
+  const worker = async (): Promise<void> => {
+    while (next < count) await work(next++);
+  };
+  await Promise.all(Array.from({ length: 10 }, worker));
 }
 
 /** How an effect stands in the inbox. */
