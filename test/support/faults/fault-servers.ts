@@ -1,0 +1,70 @@
+import { homedir } from 'node:os';
+import { join } from 'node:path';
+import pg from 'pg';
+import { migrate } from '../../../src/db/migrate.js';
+import { seedCustomers } from '../../../src/db/orders.js';
+import { startTestPostgres, type TestPostgres } from '../../../src/dev/postgres.js';
+import { startTestTemporal, type TestTemporal } from '../../../src/dev/temporal-server.js';
+import { migrateParticipants, seedParticipants } from '../../../src/samples/participants.js';
+import { installJournal, type JournaledService } from './participant-journal.js';
+
+/** The servers of one test file: they may be killed and started again, and hold many runs. */
+export interface FaultServers {
+  readonly postgres: TestPostgres;
+  readonly temporal: TestTemporal;
+  stop(): Promise<void>;
+}
+
+/** The database of each service; its template is migrated, seeded, and has its journal. */
+export const DATABASE_OF: Readonly<Record<JournaledService, string>> = {
+  orders: 'settle',
+  inventory: 'inventory',
+  accounts: 'accounts',
+};
+
+/** Starts PostgreSQL and Temporal for fault tests: on ports and folders of their own. */
+export async function startFaultServers(): Promise<FaultServers> {
+  const templates = Object.values(DATABASE_OF).map((name) => `${name}_template`);
+  const cacheDir = join(process.env['XDG_CACHE_HOME'] ?? join(homedir(), '.cache'), 'settle');
+  const [postgres, temporal] = await Promise.all([startTestPostgres(templates), startTestTemporal(cacheDir)]);
+  await prepareTemplates(postgres);
+  return {
+    postgres,
+    temporal,
+    stop: async () => {
+      await Promise.all([postgres.stop(), temporal.remove()]);
+    },
+  };
+}
+
+async function prepareTemplates(postgres: TestPostgres): Promise<void> {
+  const url = (service: JournaledService): string => postgres.url(`${DATABASE_OF[service]}_template`);
+  const participants = { inventoryDatabaseUrl: url('inventory'), accountsDatabaseUrl: url('accounts') };
+  await migrate(url('orders'));
+  await migrateParticipants(participants);
+  await seedParticipants(participants);
+  for (const service of ['orders', 'inventory', 'accounts'] as const) {
+    const pool = new pg.Pool({ connectionString: url(service), max: 1 });
+    if (service === 'orders') await seedCustomers(pool as unknown as pg.PoolClient);
+    await installJournal(pool, service);
+    await pool.end();
+  }
+}
+
+/** Creates the three databases of a run from their templates; returns their URLs. */
+export async function createRunDatabases(
+  { postgres }: FaultServers,
+  run: string,
+): Promise<Readonly<Record<JournaledService, string>>> {
+  const client = new pg.Client({ connectionString: postgres.url('postgres') });
+  await client.connect();
+  try {
+    for (const name of Object.values(DATABASE_OF)) {
+      await client.query(`create database ${name}_${run} template ${name}_template strategy file_copy`);
+    }
+  } finally {
+    await client.end();
+  }
+  const url = (service: JournaledService): string => postgres.url(`${DATABASE_OF[service]}_${run}`);
+  return { orders: url('orders'), inventory: url('inventory'), accounts: url('accounts') };
+}

@@ -1,0 +1,214 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { Client, Connection } from '@temporalio/client';
+import pg from 'pg';
+import { findFreePorts } from '../../../src/dev/ports.js';
+import { check } from './checker.js';
+import { openJournal, readJournal } from './client-journal.js';
+import { collectBooks, collectEffects, collectInbox, collectLedger, type Databases } from './collect.js';
+import type { Arms } from './crash-points.js';
+import type { Build } from './dist.js';
+import type { Evidence, Expectations, Violation } from './evidence.js';
+import { createRunDatabases, type FaultServers } from './fault-servers.js';
+import { watchBooks } from './live.js';
+import { startLoad, type Load, type RunningLoad } from './load.js';
+import { startProxy, type Proxy } from './proxy.js';
+import { createSupervisor, type Program, type Supervised, type Supervisor } from './supervisor.js';
+import { collectTemporal } from './temporal-evidence.js';
+
+/** A process of the system under test; `all` is the three in one. */
+export type Role = 'api' | 'worker' | 'participants' | 'all';
+
+/** One run: databases, a task queue and processes of its own, on servers that it shares. */
+export interface Run {
+  readonly supervisor: Supervisor;
+  readonly databases: Databases;
+  /** Between the workers and each participant. */
+  readonly edges: { readonly inventory: Proxy; readonly accounts: Proxy };
+  readonly client: Client;
+  readonly apiUrl: string;
+  /** Starts a process as production does; `armed` sets its `CRASH`, `STALL` or `FAIL`, see crash-points.ts. */
+  start(role: Role, armed?: Arms): Promise<Supervised>;
+  load(load: Pick<Load, 'seed' | 'orders'> & Partial<Load>): RunningLoad;
+  /** Waits until every saga has settled, or is parked as planned. */
+  untilQuiet(options?: { readonly parked?: number; readonly timeoutMs?: number }): Promise<void>;
+  /** Ends the load, gathers the evidence and holds it against the invariants. */
+  verdict(expected?: Expectations): Promise<readonly Violation[]>;
+  /** Ends everything of this run. */
+  close(): Promise<void>;
+}
+
+const ROOT = fileURLToPath(new URL('../../../', import.meta.url));
+const TYPESCRIPT = join(ROOT, 'test', 'support', 'typescript.js');
+const ROLE_MAIN = join(ROOT, 'test', 'support', 'faults', 'role-main.ts');
+
+let runs = 0;
+
+/** Prepares a run; nothing of the system under test is started yet. */
+export async function openRun(servers: FaultServers, build: Build): Promise<Run> {
+  const name = `run_${process.pid}_${(runs += 1)}`;
+  const folder = await mkdtemp(join(tmpdir(), 'settle-faults-'));
+  const urls = await createRunDatabases(servers, name);
+  const databases: Databases = {
+    settle: createPool(urls.orders),
+    inventory: createPool(urls.inventory),
+    accounts: createPool(urls.accounts),
+  };
+  const ports = await findFreePorts(6);
+  const edges = { inventory: await startProxy(ports + 1), accounts: await startProxy(ports + 2) };
+  const routes = join(folder, 'routes.json');
+  await writeFile(routes, JSON.stringify(routesThrough(edges)));
+  const connection = Connection.lazy({ address: servers.temporal.address });
+  const env = {
+    PORT: `${ports}`,
+    DATABASE_URL: urls.orders,
+    SETTLE_INVENTORY_DATABASE_URL: urls.inventory,
+    SETTLE_ACCOUNTS_DATABASE_URL: urls.accounts,
+    TEMPORAL_ADDRESS: servers.temporal.address,
+    SETTLE_TASK_QUEUE: name,
+    SETTLE_ROUTES: routes,
+    SETTLE_DATA_DIR: folder,
+    LOG_LEVEL: 'info',
+  };
+  return assemble({ name, folder, databases, edges, env, build, connection, apiUrl: `http://127.0.0.1:${ports}` });
+}
+
+interface Prepared {
+  readonly name: string;
+  readonly folder: string;
+  readonly databases: Databases;
+  readonly edges: Run['edges'];
+  readonly env: Readonly<Record<string, string>>;
+  readonly build: Build;
+  readonly connection: Connection;
+  readonly apiUrl: string;
+}
+
+function assemble(prepared: Prepared): Run {
+  const { name, folder, databases, edges, build, connection, apiUrl } = prepared;
+  const supervisor = createSupervisor(folder);
+  const client = new Client({ connection });
+  const journalFile = join(folder, 'client.jsonl');
+  const journal = openJournal(journalFile);
+  const watch = watchBooks(databases);
+  const loads: RunningLoad[] = [];
+  let planned = 0;
+  const gather = async (): Promise<Evidence> => ({
+    client: readJournal(journalFile, planned),
+    effects: [
+      ...(await collectEffects(databases.settle, 'orders')),
+      ...(await collectEffects(databases.inventory, 'inventory')),
+      ...(await collectEffects(databases.accounts, 'accounts')),
+    ],
+    ledger: await collectLedger(databases.settle),
+    inbox: [
+      ...(await collectInbox(databases.inventory, 'inventory')),
+      ...(await collectInbox(databases.accounts, 'accounts')),
+    ],
+    books: {
+      rows: [
+        ...(await collectBooks(databases.inventory, 'inventory')),
+        ...(await collectBooks(databases.accounts, 'accounts')),
+      ],
+      live: watch.problems,
+      snapshots: watch.snapshots(),
+    },
+    ...(await collectTemporal(client, name, build.bundle)),
+    faults: supervisor.faults,
+  });
+  return {
+    supervisor,
+    databases,
+    edges,
+    client,
+    apiUrl,
+    start: (role, armed = {}) => supervisor.start(programOf(prepared, role, armed)),
+    load: (load) => {
+      planned += load.orders;
+      const running = startLoad({ journal, apis: [apiUrl], ...load });
+      loads.push(running);
+      return running;
+    },
+    untilQuiet: (options) => untilQuiet(databases.settle, options),
+    verdict: async (expected) => {
+      await Promise.all(loads.map((load) => load.stop()));
+      await watch.stop();
+      return check(await gather(), expected);
+    },
+    close: async () => {
+      await supervisor.stopAll();
+      await watch.stop().catch(() => undefined);
+      journal.close();
+      await Promise.all([edges.inventory.close(), edges.accounts.close(), connection.close()]);
+      await Promise.all(Object.values(databases).map((pool: pg.Pool) => pool.end()));
+      await rm(folder, { recursive: true, force: true });
+    },
+  };
+}
+
+function programOf({ env, build, apiUrl }: Prepared, role: Role, armed: Arms): Program {
+  const isAll = role === 'all';
+  const health = [
+    ...(isAll || role === 'api' ? [`${apiUrl}/health/live`] : []),
+    ...(isAll || role === 'participants'
+      ? [1, 2].map((offset) => `http://127.0.0.1:${Number(env['PORT']) + offset}/health/live`)
+      : []),
+  ];
+  const isArmed = Object.keys(armed).length > 0;
+  const roles = isAll ? 'participants,worker,api' : role;
+  return {
+    name: role,
+    command: process.execPath,
+    args: isArmed ? ['--import', TYPESCRIPT, ROLE_MAIN, build.dist, roles] : [join(build.dist, 'src', 'main.js'), role],
+    env: { ...env, ...armed },
+    cwd: ROOT,
+    isReady: async () => (await Promise.all(health.map(answers))).every(Boolean),
+  };
+}
+
+async function answers(url: string): Promise<boolean> {
+  return fetch(url, { signal: AbortSignal.timeout(1_000) }).then(
+    ({ ok }) => ok,
+    () => false,
+  );
+}
+
+function createPool(connectionString: string): pg.Pool {
+  const pool = new pg.Pool({ connectionString, max: 3, connectionTimeoutMillis: 2_000, application_name: 'checker' });
+  // the server is killed on purpose
+  pool.on('error', () => undefined);
+  return pool;
+}
+
+function routesThrough({ inventory, accounts }: Run['edges']): Record<string, { url: string }> {
+  const route = ({ port }: Proxy, type: string): { url: string } => ({
+    url: `http://127.0.0.1:${port}/messages/${type}`,
+  });
+  return {
+    'inventory.deduct': route(inventory, 'inventory.deduct'),
+    'inventory.release': route(inventory, 'inventory.release'),
+    'accounts.debit': route(accounts, 'accounts.debit'),
+    'accounts.refund': route(accounts, 'accounts.refund'),
+  };
+}
+
+async function untilQuiet(
+  pool: pg.Pool,
+  { parked = 0, timeoutMs = 90_000 }: { readonly parked?: number; readonly timeoutMs?: number } = {},
+): Promise<void> {
+  const until = Date.now() + timeoutMs;
+  for (;;) {
+    const { rows } = await pool
+      .query<{ open: number; parked: number }>(
+        `select count(*) filter (where finished_at is null)::int as open, count(*) filter (where state = 'parked')::int as parked
+           from settle.saga`,
+      )
+      .catch(() => ({ rows: [{ open: -1, parked: -1 }] }));
+    const { open, parked: waiting } = rows[0]!;
+    // what has not settled by then is the checker's to report, with its rows
+    if ((open === parked && waiting === parked) || Date.now() > until) return;
+    await new Promise((resolve) => setTimeout(resolve, 100));
+  }
+}
