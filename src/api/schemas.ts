@@ -236,7 +236,16 @@ export type ComponentName = keyof typeof COMPONENTS;
 export function jsonSchemas(): Record<ComponentName, object> {
   const registry = z.registry<{ id: string }>();
   for (const [id, schema] of Object.entries(COMPONENTS)) registry.add(schema, { id });
-  const { schemas } = z.toJSONSchema(registry, { uri: (id) => `#/components/schemas/${id}`, io: 'input' });
+  const { schemas } = z.toJSONSchema(registry, {
+    uri: (id) => `#/components/schemas/${id}`,
+    io: 'input',
+    override: ({ jsonSchema }) => {
+      // few of the languages that read the document know this class of characters
+      if (!jsonSchema.pattern?.includes('\\p{Surrogate}')) return;
+      delete jsonSchema.pattern;
+      jsonSchema.description ??= 'Without NUL and lone surrogates.';
+    },
+  });
   const entries = Object.entries(schemas).map(([id, { $schema: _, $id: __, ...schema }]) => [id, schema] as const);
   return Object.fromEntries(entries) as Record<ComponentName, object>;
 }

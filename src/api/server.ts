@@ -1,4 +1,5 @@
 import 'reflect-metadata';
+import type { Server } from 'node:http';
 import { Module, type DynamicModule } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import type { NestFastifyApplication } from '@nestjs/platform-fastify';
@@ -21,6 +22,7 @@ import { createRouteTable } from './route-table.js';
 import { SagasController } from './sagas.controller.js';
 import { SagasService } from './sagas.service.js';
 import { SchemaPipe } from './schema.pipe.js';
+import { prepareStop } from './stop-server.js';
 
 /** What the API is started with; the pool and the starter stay the caller's to close. */
 export interface ApiOptions {
@@ -45,9 +47,6 @@ export interface ApiHandle {
   stop(): Promise<void>;
 }
 
-/** Answers that take longer than this to leave are cut off. */
-const STOP_MS = 10_000;
-
 @Module({})
 class ApiModule {}
 
@@ -66,6 +65,7 @@ export async function startApi(options: ApiOptions): Promise<ApiHandle> {
     bodyParser: false,
   });
   app.useGlobalPipes(new SchemaPipe()).useGlobalFilters(new ProblemFilter(parts));
+  const stopServer = prepareStop(adapter.getInstance().server as Server);
   const { host, port } = options.config;
   try {
     await app.listen({ host, port });
@@ -76,7 +76,12 @@ export async function startApi(options: ApiOptions): Promise<ApiHandle> {
   const { port: actual } = adapter.getInstance().server.address() as { port: number };
   const url = `http://${host.includes(':') ? `[${host}]` : host}:${actual}`;
   let stopping: Promise<void> | undefined;
-  return { url, routes: parts.routes.list(), stop: () => (stopping ??= stop(app, parts)) };
+  const stop = async (): Promise<void> => {
+    await parts.watcher.stop();
+    const { wereCutOff } = await stopServer(() => app.close());
+    if (wereCutOff) parts.logger.warn('answers were cut off: they did not leave in time');
+  };
+  return { url, routes: parts.routes.list(), stop: () => (stopping ??= stop()) };
 }
 
 function assemble({ config, pool, definitions, logger, wrap = unwrapped, ...options }: ApiOptions): ApiParts {
@@ -101,21 +106,4 @@ function moduleOf(parts: ApiParts): DynamicModule {
     controllers: [OrdersController, SagasController, HealthController, ProblemsController, DocsController],
     providers: [{ provide: PARTS, useValue: parts }, OrdersService, SagasService],
   };
-}
-
-async function stop(app: NestFastifyApplication, { watcher, logger }: ApiParts): Promise<void> {
-  const server = app.getHttpAdapter().getInstance().server;
-  await watcher.stop();
-  // a connection that was busy when the server closed is idle later, and would be kept open for a next request
-  const idle = setInterval(() => server.closeIdleConnections(), 50);
-  const last = setTimeout(() => {
-    logger.warn('answers cut off: they did not leave in time');
-    server.closeAllConnections();
-  }, STOP_MS);
-  try {
-    await app.close();
-  } finally {
-    clearInterval(idle);
-    clearTimeout(last);
-  }
 }

@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { Writable } from 'node:stream';
 import { pino, type Logger } from 'pino';
 import type pg from 'pg';
@@ -39,10 +40,8 @@ export async function startTestApi(
     logger: loggerTo(lines),
     ...options,
   });
-  const stop = async (): Promise<void> => {
-    await api.stop();
-    await pool.end();
-  };
+  let stopped: Promise<void> | undefined;
+  const stop = (): Promise<void> => (stopped ??= api.stop().then(() => pool.end()));
   return { ...api, pool, starter, log: () => lines.join(''), stop };
 }
 
@@ -57,6 +56,22 @@ export const GOOD_ORDER = {
   currency: 'EUR',
   items: [{ sku: 'book', quantity: 2, unitPrice: 1_250 }],
 } as const;
+
+/** Places an order, by default a good one under a key of its own. */
+export function postOrder(
+  url: string,
+  {
+    body = GOOD_ORDER,
+    key = randomUUID(),
+    headers = {},
+  }: { body?: object; key?: string; headers?: Record<string, string> } = {},
+): Promise<Response> {
+  return fetch(`${url}/v1/orders`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json', 'idempotency-key': key, ...headers },
+    body: JSON.stringify(body),
+  });
+}
 
 const CONFIG: ApiConfig = {
   host: '127.0.0.1',
