@@ -1,3 +1,5 @@
+import type { Ledger } from '../../src/api/ledger.js';
+import type { Wrap } from '../../src/saga/wrap.js';
 import { startTestPostgres, type TestPostgres } from '../../src/dev/postgres.js';
 import { migrate } from '../../src/db/migrate.js';
 import { postOrder, startTestApi, type TestApi } from '../support/api.js';
@@ -75,5 +77,57 @@ describe('without Temporal', () => {
 
     await api.pool.query(`update settle.saga set state = 'running'`);
     await eventually(async () => expect((await postOrder(api.url)).status).toBe(202));
+  });
+});
+
+describe('when a call of the ledger fails', () => {
+  const database = useDatabase('producer');
+
+  /** An API whose next acceptance commits, and is then reported as failed. */
+  const startFailing = (error: Error): Promise<TestApi> => {
+    let isArmed = true;
+    const wrap: Wrap = (_name, port) => {
+      if (!('acceptSaga' in port)) return port;
+      const ledger = port as unknown as Ledger;
+      const acceptSaga: Ledger['acceptSaga'] = async (saga) => {
+        const accepted = await ledger.acceptSaga(saga);
+        if (!isArmed) return accepted;
+        isArmed = false;
+        throw error;
+      };
+      return { ...port, acceptSaga };
+    };
+    return startTestApi(database.url, { wrap });
+  };
+
+  test('after the commit, the client is told to repeat, and its key then finds the one saga', async () => {
+    const api = await startFailing(Object.assign(new Error('read ECONNRESET'), { code: 'ECONNRESET' }));
+    const unsure = await postOrder(api.url, { key: 'unsure' });
+    expect(unsure.status).toBe(503);
+    expect(await unsure.json()).toMatchObject({ type: '/problems/database-unavailable' });
+    const repeated = await postOrder(api.url, { key: 'unsure' });
+    expect(repeated.status).toBe(202);
+    const { sagaId } = (await repeated.json()) as { sagaId: string };
+    const { rows } = await api.pool.query('select id from settle.saga where idempotency_key = $1', ['unsure']);
+    expect(rows).toEqual([{ id: sagaId }]);
+    await api.stop();
+  });
+
+  test('in a way that nobody foresaw, the answer says nothing of it and the log everything', async () => {
+    const api = await startFailing(new Error('secret of the house'));
+    const response = await postOrder(api.url);
+    expect(response.status).toBe(500);
+    const text = await response.text();
+    expect(JSON.parse(text)).toMatchObject({ type: '/problems/internal-error' });
+    expect(text).not.toContain('secret');
+    expect(api.log()).toContain('secret of the house');
+    await api.stop();
+  });
+
+  test('an address in use is an error that leaves nothing behind', async () => {
+    const first = await startTestApi(database.url);
+    const port = Number(new URL(first.url).port);
+    await expect(startTestApi(database.url, { config: { port } })).rejects.toThrow('EADDRINUSE');
+    await first.stop();
   });
 });

@@ -39,6 +39,9 @@ export async function startTestApi(
     starter,
     logger: loggerTo(lines),
     ...options,
+  }).catch(async (error: unknown) => {
+    await pool.end();
+    throw error;
   });
   let stopped: Promise<void> | undefined;
   const stop = (): Promise<void> => (stopped ??= api.stop().then(() => pool.end()));
