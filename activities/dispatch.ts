@@ -68,6 +68,8 @@ function checked(outcome: Outcome, action: StepAction, contract: MessageContract
 }
 
 async function rejected(pool: ActivityDependencies['pool'], args: DispatchArgs, reason: Reason): Promise<Error> {
+  // the participant has this effect under another payload: what it did is for a person to find out
+  if (reason.code === 'effect-key-reused') return new ParkedError(reason.code, reason.message);
   const located: Reason = { ...reason, step: args.effect.step };
   // a refused undo is no final answer: it waits, parked, for an operator
   if (args.effect.action === 'undo')

@@ -1,6 +1,9 @@
 import { ApplicationFailure } from '@temporalio/common';
 import { FencedError, ParkedError, RejectedError, RetryableError, type Reason } from '../src/saga/errors.js';
 
+/** The type of failure of a participant that has asked for time. */
+export const STILL_WORKING = 'StillWorking';
+
 /** The three classes of errors, in Temporal's words: what is final says so, everything else is tried again. */
 export function toFailure(error: unknown): ApplicationFailure {
   if (error instanceof RejectedError || error instanceof ParkedError) {
@@ -12,10 +15,10 @@ export function toFailure(error: unknown): ApplicationFailure {
   return ApplicationFailure.create({ message: cause.message, type: cause.name, cause, nextRetryDelay });
 }
 
-/** A participant that answered `working`: it leaves the fast path at once and is asked again when it said so. */
+/** A participant that answered `working`: it leaves the fast path at once and is asked again when it has said. */
 export function stillWorking(type: string, retryAfterMs: number | undefined): ApplicationFailure {
   const message = `'${type}' is still being worked on`;
-  return ApplicationFailure.create({ message, type: 'StillWorking', nextRetryDelay: retryAfterMs });
+  return ApplicationFailure.create({ message, type: STILL_WORKING, nextRetryDelay: retryAfterMs });
 }
 
 function finalFailure(type: string, reason: Reason, cause: Error): ApplicationFailure {

@@ -8,6 +8,7 @@ import { recordState, settleSaga, type StateChange } from '../src/db/saga-store.
 import type { Transaction } from '../src/db/pool.js';
 import type { Router } from '../src/transports/router.js';
 import { createDispatch } from './dispatch.js';
+import { toFailure } from './failures.js';
 import { createRunLocal } from './run-local.js';
 
 /** A local step: which transaction, for whom, and what is known so far. */
@@ -69,6 +70,9 @@ export function createSagaActivities(dependencies: ActivityDependencies): SagaAc
     runLocal: createRunLocal(dependencies),
     dispatch: createDispatch(dependencies),
     recordState: (change) => recordState(pool, change),
-    settle: (end) => settleSaga(pool, end),
+    settle: (end) =>
+      settleSaga(pool, end).catch((error: unknown) => {
+        throw toFailure(error);
+      }),
   };
 }

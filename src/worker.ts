@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import {
   makeTelemetryFilterString,
-  NativeConnection,
+  type NativeConnection,
   Runtime,
   Worker,
   type LogLevel,
@@ -11,6 +11,7 @@ import {
 import type pg from 'pg';
 import type { Logger } from 'pino';
 import * as orders from '../activities/orders.js';
+import { withQuickAttempts } from '../activities/quick-attempts.js';
 import { createSagaActivities, type ActivityDependencies } from '../activities/saga-activities.js';
 import { scanOnce, type SagaRestarter } from '../activities/scan.js';
 import { definitions } from '../workflows/definitions.js';
@@ -60,7 +61,7 @@ export async function startWorker(dependencies: WorkerDependencies): Promise<Run
     connection: dependencies.connection,
     namespace: config.temporal.namespace,
     taskQueue: config.temporal.taskQueue,
-    activities: wrap('activities', activities),
+    activities: { ...withQuickAttempts(wrap('activities', activities)) },
     maxConcurrentActivityTaskExecutions: 100,
     maxConcurrentLocalActivityExecutions: 100,
     // a healthy saga is one task: few at a time go straight through, many at a time all grow slow

@@ -39,8 +39,6 @@ const FAST_TIMEOUT_MS = 1_500;
 const LEDGER_MARGIN_MS = 6_000;
 /** Failures that no attempt can change. */
 const FINAL: readonly string[] = ['RejectedError', 'FencedError', 'ParkedError'];
-/** What leaves the fast path at once: also a participant that says it needs longer. */
-const NOT_FAST = [...FINAL, 'StillWorking'];
 
 /**
  * Calls an activity: first as a local activity (one workflow task, a few quick attempts), then as a regular one under the
@@ -77,10 +75,10 @@ type Result<Name extends keyof SagaActivities> = Promise<Awaited<ReturnType<Saga
 function fastPath<Name extends keyof SagaActivities>({ activity, args, retry, summary }: Call<Name>): Result<Name> {
   const timeoutMs = Math.min(FAST_TIMEOUT_MS, retry.timeoutMs);
   const local = proxyLocalActivities<SagaActivities>({
-    startToCloseTimeout: timeoutMs + 1_000,
-    scheduleToCloseTimeout: 2 * timeoutMs + 2_000,
+    startToCloseTimeout: 3 * timeoutMs + 1_000,
     cancellationType: ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
-    retry: { initialInterval: 50, backoffCoefficient: 3, maximumAttempts: 3, nonRetryableErrorTypes: NOT_FAST },
+    // the quick attempts are the activity's own: see activities/quick-attempts.ts
+    retry: { maximumAttempts: 1 },
     summary,
   });
   return invoke(local[activity], { ...args, timeoutMs });

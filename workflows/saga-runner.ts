@@ -4,7 +4,7 @@ import type { Reason } from '../src/saga/errors.js';
 import { stepsOf, type PlanGroup, type PlanStep } from '../src/saga/plan.js';
 import { PERSISTENT_RETRY } from '../src/saga/retry.js';
 import type { SagaEnd, SagaOutcome, SagaStart } from '../src/saga/state.js';
-import { call } from './saga-calls.js';
+import { call, readFailure } from './saga-calls.js';
 import { compensate } from './saga-compensation.js';
 import { cancelSaga, park, retrySaga, type Abort, type SagaRun } from './saga-run.js';
 import { runStep, type StepContext, type StepEnd } from './saga-step.js';
@@ -33,9 +33,23 @@ async function runSaga(definition: SagaDefinition, start: SagaStart): Promise<Sa
     isParked: false,
     retries: 0,
   };
-  const reason = await goForward(run);
-  if (!reason) return settle(run, 'completed');
-  return settle(run, 'compensated', await compensate(run, reason));
+  const reason = (await goForward(run)) ?? (await complete(run));
+  if (!reason) return end(run, 'completed');
+  const cause = await compensate(run, reason);
+  await settle(run, 'compensated', cause);
+  return end(run, 'compensated', cause);
+}
+
+/** Settles as completed; returns why not, when the ledger has decided to compensate before this workflow was started. */
+async function complete(run: SagaRun): Promise<Reason | undefined> {
+  try {
+    await settle(run, 'completed');
+    return undefined;
+  } catch (error) {
+    const failure = readFailure(error, 'settle');
+    if (failure.kind !== 'fenced') throw error;
+    return failure.reason;
+  }
 }
 
 /** Runs the plan's items in order. Returns undefined when all are done, else why the saga must compensate. */
@@ -129,11 +143,14 @@ function deadlineOf(run: SagaRun, abort: Abort): () => void {
   };
 }
 
-async function settle(run: SagaRun, outcome: SagaOutcome, reason?: Reason): Promise<SagaEnd> {
-  const { sagaId } = run.start;
+async function settle({ start }: SagaRun, outcome: SagaOutcome, reason?: Reason): Promise<void> {
+  const { sagaId } = start;
   await CancellationScope.nonCancellable(() =>
     call({ activity: 'settle', args: { sagaId, outcome, reason }, retry: PERSISTENT_RETRY, summary: outcome }),
   );
+}
+
+function end({ start }: SagaRun, outcome: SagaOutcome, reason?: Reason): SagaEnd {
   showState(outcome);
-  return { sagaId, outcome, reason };
+  return { sagaId: start.sagaId, outcome, reason };
 }

@@ -1,84 +1,6 @@
-import { Client } from '@temporalio/client';
-import { NativeConnection, Runtime, Worker, type WorkflowBundleWithSourceMap } from '@temporalio/worker';
-import { v7 as uuidv7 } from 'uuid';
-import type { SagaDefinition } from '../../src/saga/define-saga.js';
-import { sagaId } from '../../src/saga/ids.js';
-import type { SagaEnd, SagaStart } from '../../src/saga/state.js';
-import { ensureSearchAttributes } from '../../src/api/temporal.js';
 import { eventually } from '../support/eventually.js';
-import { bundleSources, quietRuntime } from '../support/workflow-bundle.js';
-import { scriptedActivities, type Attempt, type ScriptedActivities } from './support/scripted-activities.js';
 import { faultySaga, groupedSaga, guardedSaga, linearSaga, pivotedSaga } from './support/sagas.js';
-
-let connection: NativeConnection;
-let client: Client;
-let bundle: WorkflowBundleWithSourceMap;
-
-beforeAll(async () => {
-  quietRuntime();
-  const address = process.env.SETTLE_TEST_TEMPORAL_ADDRESS!;
-  connection = await NativeConnection.connect({ address });
-  client = new Client({ connection });
-  await ensureSearchAttributes(client, { address, namespace: 'default', taskQueue: '', uiUrl: '' });
-  bundle = await bundleSources('test/workflow/support/sagas.ts');
-});
-
-afterAll(async () => {
-  await connection.close();
-  await Runtime.instance().shutdown();
-});
-
-type Script = Readonly<Record<string, readonly Attempt[]>>;
-
-interface Running {
-  readonly sagaId: string;
-  readonly activities: ScriptedActivities;
-  readonly end: Promise<SagaEnd>;
-  cancel(): Promise<void>;
-  retry(): Promise<boolean>;
-}
-
-/** Runs a saga on a worker of its own, with activities that follow a script. */
-async function withSaga(
-  {
-    definition,
-    script = {},
-    start = {},
-  }: {
-    definition: SagaDefinition<never> | SagaDefinition<{ wanted?: boolean }>;
-    script?: Script;
-    start?: Partial<SagaStart>;
-  },
-  check: (running: Running) => Promise<void>,
-): Promise<void> {
-  const id = sagaId(uuidv7());
-  const activities = scriptedActivities(script);
-  const { runLocal, dispatch, recordState, settle } = activities;
-  const worker = await Worker.create({
-    connection,
-    taskQueue: id,
-    workflowBundle: bundle,
-    activities: { runLocal, dispatch, recordState, settle },
-  });
-  await worker.runUntil(async () => {
-    const input: SagaStart = {
-      sagaId: id,
-      tenantId: 'default',
-      plan: definition.plan,
-      input: {},
-      acceptedAtMs: Date.now(),
-      ...start,
-    };
-    const handle = await client.workflow.start(definition.workflow, { workflowId: id, taskQueue: id, args: [input] });
-    await check({
-      sagaId: id,
-      activities,
-      end: handle.result() as Promise<SagaEnd>,
-      cancel: () => handle.signal('cancel', { code: 'cancelled', message: 'changed my mind' }),
-      retry: () => handle.executeUpdate<boolean, []>('retry'),
-    });
-  });
-}
+import { withSaga, type Script } from './support/with-saga.js';
 
 test('a healthy saga runs its steps in order, then completes', async () => {
   await withSaga({ definition: linearSaga }, async ({ activities, end }) => {
@@ -230,11 +152,11 @@ test('a cancel compensates what was begun, and compensating cannot be cancelled'
 test('a cancel from the Temporal Web UI compensates as well', async () => {
   const script: Script = { 'slow/do': ['unknown'] };
   const start = { plan: { ...guardedSaga.plan, deadlineMs: undefined } };
-  await withSaga({ definition: guardedSaga, script, start }, async ({ sagaId: id, activities, end }) => {
+  await withSaga({ definition: guardedSaga, script, start }, async ({ cancelWorkflow, activities, end }) => {
     await eventually(() => {
       expect(activities.attempts.get('slow/do')).toBeGreaterThan(3);
     });
-    await client.workflow.getHandle(id).cancel();
+    await cancelWorkflow();
     expect(await end).toMatchObject({ outcome: 'compensated', reason: { code: 'cancelled' } });
     expect(activities.log.slice(-3)).toEqual(['slow/undo', 'first/undo', 'compensated']);
   });

@@ -1,12 +1,13 @@
 import { z } from 'zod';
-import { defineMessage } from '../../../src/saga/message-contract.js';
+import { defineMessage, type MessageContract } from '../../../src/saga/message-contract.js';
 import { defineSaga } from '../../../src/saga/define-saga.js';
 import type { LocalRef } from '../../../src/saga/local-work.js';
 import { sagaWorkflow } from '../../../workflows/saga-runner.js';
 
 const Anything = z.object({}).loose();
+type Anything = z.infer<typeof Anything>;
 const local = (name: string): LocalRef<Input, { id: string }> => ({ local: `test.${name}` });
-const message = (name: string, isUndoable = true) =>
+const message = (name: string, isUndoable = true): MessageContract<Anything, Anything> =>
   defineMessage(`test.${name}`, {
     payload: Anything,
     result: Anything,

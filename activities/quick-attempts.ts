@@ -1,0 +1,36 @@
+import { setTimeout as pause } from 'node:timers/promises';
+import { activityInfo, ApplicationFailure } from '@temporalio/activity';
+import { STILL_WORKING } from './failures.js';
+import type { SagaActivities } from './saga-activities.js';
+
+/** Before the second and the third attempt, in ms: most troubles of a moment are over by then. */
+const PAUSES_MS = [50, 150];
+
+/**
+ * Gives every activity its quick attempts on the fast path, where it runs as a local activity.
+ * They are made here and not by the local activity's own retry policy: a timer that the SDK leaves behind for each of those
+ * attempts makes it panic when the worker stops soon after.
+ */
+export function withQuickAttempts(activities: SagaActivities): SagaActivities {
+  const entries = Object.entries(activities) as [string, (args: object) => Promise<unknown>][];
+  return Object.fromEntries(
+    entries.map(([name, activity]) => [name, (args: object) => attempt(() => activity(args))]),
+  ) as unknown as SagaActivities;
+}
+
+async function attempt(activity: () => Promise<unknown>): Promise<unknown> {
+  for (const pauseMs of activityInfo().isLocal ? PAUSES_MS : []) {
+    try {
+      return await activity();
+    } catch (error) {
+      if (isLasting(error)) throw error;
+      await pause(pauseMs);
+    }
+  }
+  return activity();
+}
+
+/** Whether trying again at once is of no use: an answer that is final, or a participant that has asked for time. */
+function isLasting(error: unknown): boolean {
+  return error instanceof ApplicationFailure && (error.nonRetryable === true || error.type === STILL_WORKING);
+}

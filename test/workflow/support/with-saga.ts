@@ -1,0 +1,89 @@
+import { Client } from '@temporalio/client';
+import { NativeConnection, Runtime, Worker, type WorkflowBundleWithSourceMap } from '@temporalio/worker';
+import { v7 as uuidv7 } from 'uuid';
+import { withQuickAttempts } from '../../../activities/quick-attempts.js';
+import { ensureSearchAttributes } from '../../../src/api/temporal.js';
+import type { SagaDefinition } from '../../../src/saga/define-saga.js';
+import { sagaId } from '../../../src/saga/ids.js';
+import type { SagaEnd, SagaStart } from '../../../src/saga/state.js';
+import { bundleSources, quietRuntime } from '../../support/workflow-bundle.js';
+import { scriptedActivities, type Attempt, type ScriptedActivities } from './scripted-activities.js';
+
+let connection: NativeConnection;
+let client: Client;
+let bundle: WorkflowBundleWithSourceMap;
+
+beforeAll(async () => {
+  quietRuntime();
+  const address = process.env.SETTLE_TEST_TEMPORAL_ADDRESS!;
+  connection = await NativeConnection.connect({ address });
+  client = new Client({ connection });
+  await ensureSearchAttributes(client, { address, namespace: 'default', taskQueue: '', uiUrl: '' });
+  bundle = await bundleSources('test/workflow/support/sagas.ts');
+});
+
+afterAll(async () => {
+  await connection.close();
+  await Runtime.instance().shutdown();
+});
+
+/** What each attempt of an effect comes to, by `<step>/<action>`. */
+export type Script = Readonly<Record<string, readonly Attempt[]>>;
+
+/** A saga under way. */
+export interface Running {
+  readonly sagaId: string;
+  readonly activities: ScriptedActivities;
+  readonly end: Promise<SagaEnd>;
+  /** Sends the signal by which a client takes it back. */
+  cancel(): Promise<void>;
+  /** Asks Temporal itself to cancel the workflow, as its Web UI does. */
+  cancelWorkflow(): Promise<unknown>;
+  retry(): Promise<boolean>;
+}
+
+/** Runs a saga on a worker of its own, with activities that follow a script. */
+export async function withSaga(
+  {
+    definition,
+    script = {},
+    start = {},
+  }: {
+    definition: SagaDefinition<never> | SagaDefinition<{ wanted?: boolean }>;
+    script?: Script;
+    start?: Partial<SagaStart>;
+  },
+  check: (running: Running) => Promise<void>,
+): Promise<void> {
+  const id = sagaId(uuidv7());
+  const activities = scriptedActivities(script);
+  const { runLocal, dispatch, recordState, settle } = activities;
+  const worker = await Worker.create({
+    connection,
+    taskQueue: id,
+    workflowBundle: bundle,
+    activities: { ...withQuickAttempts({ runLocal, dispatch, recordState, settle }) },
+  });
+  await worker.runUntil(async () => {
+    const input: SagaStart = {
+      sagaId: id,
+      tenantId: 'default',
+      plan: definition.plan,
+      input: {},
+      acceptedAtMs: Date.now(),
+      ...start,
+    };
+    const handle = await client.workflow.start(definition.workflow, { workflowId: id, taskQueue: id, args: [input] });
+    const end = handle.result() as Promise<SagaEnd>;
+    // a test that leaves its saga parked does not wait for its end
+    end.catch(() => undefined);
+    await check({
+      sagaId: id,
+      activities,
+      end,
+      cancel: () => handle.signal('cancel', { code: 'cancelled', message: 'changed my mind' }),
+      cancelWorkflow: () => handle.cancel(),
+      retry: () => handle.executeUpdate<boolean, []>('retry'),
+    });
+  });
+}
