@@ -154,22 +154,33 @@ export async function recordState(pool: pg.Pool, { sagaId, state, reason }: Stat
 /**
  * Ends a saga, once: a repetition finds it ended and changes nothing.
  * Messages of a compensated saga that never had an answer are withdrawn: their undo has made them impossible.
+ *
+ * @throws FencedError when it is to complete but has decided to compensate, or has settled the other way: a workflow that is
+ *   started anew after Temporal's loss finds every stored answer and would take the saga for done
  */
 export async function settleSaga(
   pool: pg.Pool,
   { sagaId, outcome, reason }: { sagaId: string; outcome: SagaOutcome; reason?: Reason },
 ): Promise<void> {
-  await pool.query({
+  const { rows } = await pool.query<{ state: SagaState; reason: Reason | null; settles: boolean }>({
     name: 'settle-saga',
     text: `with settled as (
              update settle.saga
                 set state = $2, reason = coalesce(reason, $3), park_reason = null, due_at = null,
                     updated_at = clock_timestamp(), finished_at = clock_timestamp()
-              where id = $1 and finished_at is null returning id)
-           update settle.message_log m set status = 'withdrawn', finished_at = clock_timestamp()
-             from settled where $2 = 'compensated' and m.saga_id = settled.id and m.status in ('pending', 'dead')`,
+              where id = $1 and finished_at is null
+                and ($2 = 'compensated' or state in ('accepted', 'running') or (state = 'parked' and reason is null))
+              returning id),
+           withdrawn as (
+             update settle.message_log m set status = 'withdrawn', finished_at = clock_timestamp()
+               from settled where $2 = 'compensated' and m.saga_id = settled.id and m.status in ('pending', 'dead'))
+           select state, reason, exists (select from settled) as settles from settle.saga where id = $1`,
     values: [sagaId, outcome, reason ? JSON.stringify(reason) : null],
   });
+  const saga = rows[0];
+  if (!saga || saga.settles || saga.state === outcome) return;
+  const standing = saga.reason ?? { code: saga.state, message: `the saga is '${saga.state}' already` };
+  throw new FencedError(`${sagaId}/settle`, standing);
 }
 
 /** The workflow's input, as pinned at acceptance. */

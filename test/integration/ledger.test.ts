@@ -229,7 +229,9 @@ describe('the end', () => {
   test('a terminal state is set once', async () => {
     const { id } = await accept();
     await settleSaga(pool, { sagaId: id, outcome: 'completed' });
-    await settleSaga(pool, { sagaId: id, outcome: 'compensated', reason: { code: 'no', message: 'no' } });
+    await expect(
+      settleSaga(pool, { sagaId: id, outcome: 'compensated', reason: { code: 'no', message: 'no' } }),
+    ).rejects.toBeInstanceOf(FencedError);
     await recordState(pool, { sagaId: id, state: 'parked', reason: { code: 'no', message: 'no' } });
     expect(await one('select state, reason from settle.saga where id = $1', [id])).toEqual({
       state: 'completed',
