@@ -256,13 +256,17 @@ describe('/v1/sagas', () => {
       const { sagaId } = await accept();
       const stopping = await startTestApi(database.url);
       const stream = await fetch(`${stopping.url}/v1/sagas/${sagaId}/events`);
+      const reader = stream.body!.pipeThrough(new TextDecoderStream()).getReader();
+      let text = '';
+      while (states(text).length === 0) text += (await reader.read()).value ?? '';
       const waiting = postOrder(stopping.url, { headers: { prefer: 'wait=30' } });
       await eventually(() => expect(stopping.starter.started).toHaveLength(1));
       const began = Date.now();
       await Promise.all([stopping.stop(), stopping.stop()]);
       expect(Date.now() - began).toBeLessThan(3_000);
       expect((await waiting).status).toBe(202);
-      expect(states(await stream.text())).toEqual(['accepted']);
+      for (let part = await reader.read(); !part.done; part = await reader.read()) text += part.value;
+      expect(states(text)).toEqual(['accepted']);
       await expect(fetch(`${stopping.url}/health/live`)).rejects.toThrow('fetch failed');
     });
   });
