@@ -31,6 +31,7 @@ create table settle.saga (
 create index saga_due on settle.saga (due_at) where due_at is not null;
 create index saga_waiting on settle.saga (accepted_at) where state = 'accepted';
 create index saga_list on settle.saga (tenant_id, id desc);
+create index saga_open on settle.saga (tenant_id, state, id desc) where finished_at is null;
 create index saga_by_business_key on settle.saga (tenant_id, business_key);
 
 -- The guard and the record of local steps: one row per effect, written in the transaction of the business row.
