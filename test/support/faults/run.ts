@@ -13,7 +13,7 @@ import type { Build } from './dist.js';
 import type { Evidence, Expectations, Violation } from './evidence.js';
 import { createRunDatabases, type FaultServers } from './fault-servers.js';
 import { watchBooks } from './live.js';
-import { startLoad, type Load, type RunningLoad } from './load.js';
+import { cancel, startLoad, type Load, type RunningLoad, type Scenario } from './load.js';
 import { startProxy, type Proxy } from './proxy.js';
 import { createSupervisor, type Program, type Supervised, type Supervisor } from './supervisor.js';
 import { collectTemporal } from './temporal-evidence.js';
@@ -32,10 +32,20 @@ export interface Run {
   /** Starts a process as production does; `armed` sets its `CRASH`, `STALL` or `FAIL`, see crash-points.ts. */
   start(role: Role, armed?: Arms): Promise<Supervised>;
   load(load: Pick<Load, 'seed' | 'orders'> & Partial<Load>): RunningLoad;
+  /** Places one order; resolves with its saga's id once it is accepted. */
+  order(scenario: Scenario): Promise<string>;
+  /** Asks for a saga to be cancelled. */
+  cancel(sagaId: string): Promise<void>;
   /** Waits until every saga has settled, or is parked as planned. */
   untilQuiet(options?: { readonly parked?: number; readonly timeoutMs?: number }): Promise<void>;
-  /** Ends the load, gathers the evidence and holds it against the invariants. */
-  verdict(expected?: Expectations): Promise<readonly Violation[]>;
+  /**
+   * Ends the load, gathers the evidence and holds it against the invariants.
+   *
+   * @param bundle replays the histories. @default the bundle that the workers ran
+   */
+  verdict(expected?: Expectations, bundle?: string): Promise<readonly Violation[]>;
+  /** How many deliveries the running participants have refused as duplicates. */
+  countRepeated(): Promise<number>;
   /** Ends everything of this run. */
   close(): Promise<void>;
 }
@@ -95,7 +105,14 @@ function assemble(prepared: Prepared): Run {
   const watch = watchBooks(databases);
   const loads: RunningLoad[] = [];
   let planned = 0;
-  const gather = async (): Promise<Evidence> => ({
+  let seed = 0;
+  const start: Run['load'] = (load) => {
+    planned += load.orders;
+    const running = startLoad({ journal, apis: [apiUrl], ...load });
+    loads.push(running);
+    return running;
+  };
+  const gather = async (bundle: string): Promise<Evidence> => ({
     client: readJournal(journalFile, planned),
     effects: [
       ...(await collectEffects(databases.settle, 'orders')),
@@ -115,7 +132,7 @@ function assemble(prepared: Prepared): Run {
       live: watch.problems,
       snapshots: watch.snapshots(),
     },
-    ...(await collectTemporal(client, name, build.bundle)),
+    ...(await collectTemporal(client, name, bundle)),
     faults: supervisor.faults,
   });
   return {
@@ -125,17 +142,21 @@ function assemble(prepared: Prepared): Run {
     client,
     apiUrl,
     start: (role, armed = {}) => supervisor.start(programOf(prepared, role, armed)),
-    load: (load) => {
-      planned += load.orders;
-      const running = startLoad({ journal, apis: [apiUrl], ...load });
-      loads.push(running);
-      return running;
-    },
+    load: start,
+    order: (scenario) =>
+      new Promise((resolve) => {
+        start({ seed: (seed += 1), orders: 1, scenarios: [scenario], onAccepted: resolve });
+      }),
+    cancel: (sagaId) => cancel({ journal, apis: [apiUrl] }, sagaId),
     untilQuiet: (options) => untilQuiet(databases.settle, options),
-    verdict: async (expected) => {
+    verdict: async (expected, bundle = build.bundle) => {
       await Promise.all(loads.map((load) => load.stop()));
       await watch.stop();
-      return check(await gather(), expected);
+      return check(await gather(bundle), expected);
+    },
+    countRepeated: async () => {
+      const counts = await Promise.all(participantUrls(prepared).map(countRepeated));
+      return counts[0]! + counts[1]!;
     },
     close: async () => {
       await supervisor.stopAll();
@@ -152,9 +173,7 @@ function programOf({ env, build, apiUrl }: Prepared, role: Role, armed: Arms): P
   const isAll = role === 'all';
   const health = [
     ...(isAll || role === 'api' ? [`${apiUrl}/health/live`] : []),
-    ...(isAll || role === 'participants'
-      ? [1, 2].map((offset) => `http://127.0.0.1:${Number(env['PORT']) + offset}/health/live`)
-      : []),
+    ...(isAll || role === 'participants' ? participantUrls({ env }).map((url) => `${url}/health/live`) : []),
   ];
   const isArmed = Object.keys(armed).length > 0;
   const roles = isAll ? 'participants,worker,api' : role;
@@ -166,6 +185,16 @@ function programOf({ env, build, apiUrl }: Prepared, role: Role, armed: Arms): P
     cwd: ROOT,
     isReady: async () => (await Promise.all(health.map(answers))).every(Boolean),
   };
+}
+
+function participantUrls({ env }: Pick<Prepared, 'env'>): string[] {
+  return [1, 2].map((offset) => `http://127.0.0.1:${Number(env['PORT']) + offset}`);
+}
+
+async function countRepeated(url: string): Promise<number> {
+  const metrics = await (await fetch(`${url}/metrics`)).text();
+  const counts = metrics.matchAll(/^settle_inbox_messages_total\{.*outcome="repeated".*\} (\d+)$/gm);
+  return [...counts].reduce((total, [, count]) => total + Number(count), 0);
 }
 
 async function answers(url: string): Promise<boolean> {
