@@ -4,7 +4,7 @@ import { homedir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { parse as parseYaml } from 'yaml';
 import { z } from 'zod';
-import { accounts, inventory } from './messages/index.js';
+import { accounts, inventory, preferences, profiles } from './messages/index.js';
 import { LOG_LEVELS, SETTINGS } from './settings.js';
 import type { Setting, SettingName } from './settings.js';
 import type { Routes } from './transports/transport.js';
@@ -40,8 +40,10 @@ export interface Config {
   readonly databaseUrl?: string;
   readonly inventoryDatabaseUrl?: string;
   readonly accountsDatabaseUrl?: string;
+  readonly profilesDatabaseUrl?: string;
   readonly inventoryPort: number;
   readonly accountsPort: number;
+  readonly profilesPort: number;
   /** The embedded PostgreSQL's. */
   readonly postgresPort: number;
   readonly temporal: TemporalConfig;
@@ -156,6 +158,7 @@ export function loadConfig(env: NodeJS.ProcessEnv = process.env, overrides: Node
     databaseUrl: reader.read('DATABASE_URL', PostgresUrl),
     inventoryDatabaseUrl: reader.read('SETTLE_INVENTORY_DATABASE_URL', PostgresUrl),
     accountsDatabaseUrl: reader.read('SETTLE_ACCOUNTS_DATABASE_URL', PostgresUrl),
+    profilesDatabaseUrl: reader.read('SETTLE_PROFILES_DATABASE_URL', PostgresUrl),
     temporal: readTemporal(reader, ports.uiPort),
     dataDir: resolve(reader.read('SETTLE_DATA_DIR', z.string()) ?? '.settle'),
     cacheDir: resolve(reader.read('XDG_CACHE_HOME', z.string()) ?? join(homedir(), '.cache'), 'settle'),
@@ -172,7 +175,10 @@ export function isLoopback(host: string): boolean {
   return host === 'localhost' || host === '::1' || (isIP(host) === 4 && host.startsWith('127.'));
 }
 
-type Ports = Pick<Config, 'port' | 'inventoryPort' | 'accountsPort' | 'postgresPort' | 'temporalPort' | 'uiPort'>;
+type Ports = Pick<
+  Config,
+  'port' | 'inventoryPort' | 'accountsPort' | 'profilesPort' | 'postgresPort' | 'temporalPort' | 'uiPort'
+>;
 
 function readPorts(reader: Reader): Ports {
   const port = reader.read('PORT', Port) ?? 3_000;
@@ -192,6 +198,7 @@ function readPorts(reader: Reader): Ports {
     postgresPort: next('SETTLE_POSTGRES_PORT', 3),
     temporalPort: next('SETTLE_TEMPORAL_PORT', 4),
     uiPort: next('SETTLE_UI_PORT', 5),
+    profilesPort: next('SETTLE_PROFILES_PORT', 6),
   };
 }
 
@@ -244,14 +251,18 @@ function parseRoutes(content: Buffer): Routes {
 
 function sampleRoutes(host: string, ports: Ports): Routes {
   const reachable = host === '0.0.0.0' ? '127.0.0.1' : host === '::' ? '[::1]' : isIP(host) === 6 ? `[${host}]` : host;
-  const route = (port: number, type: string): Routes => ({
-    [type]: { transport: 'http', url: `http://${reachable}:${port}/messages/${type}` },
-  });
+  const routesTo = (port: number, contracts: Readonly<Record<string, { readonly type: string }>>): Routes =>
+    Object.fromEntries(
+      Object.values(contracts).map(({ type }) => [
+        type,
+        { transport: 'http', url: `http://${reachable}:${port}/messages/${type}` },
+      ]),
+    );
   return {
-    ...route(ports.inventoryPort, inventory.deduct.type),
-    ...route(ports.inventoryPort, inventory.release.type),
-    ...route(ports.accountsPort, accounts.debit.type),
-    ...route(ports.accountsPort, accounts.refund.type),
+    ...routesTo(ports.inventoryPort, inventory),
+    ...routesTo(ports.accountsPort, accounts),
+    ...routesTo(ports.profilesPort, { ...profiles }),
+    ...routesTo(ports.profilesPort, { ...preferences }),
   };
 }
 

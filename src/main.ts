@@ -12,10 +12,10 @@ import { installRuntime } from './worker.js';
 const HELP = `node dist/src/main.js <command>
 
   dev            everything on this machine, servers included; what npm start runs
-  demo           the same for a minute: places orders, shows their sagas, checks stock and money
+  demo           the same for a minute: orders, payments, registrations; shows their sagas and checks the books
   api            the HTTP API
   worker         the workflows, their activities and the ledger scan
-  participants   the sample participants, inventory and accounts
+  participants   the sample participants: inventory, accounts, profiles
   all            api, worker and participants in one process
   migrate        brings the databases and the Temporal namespace to this release, then ends
                  --seed   with the sample's customers, stock and accounts

@@ -4,14 +4,23 @@ import pg from 'pg';
 import type { Logger } from 'pino';
 import { definitions } from '../workflows/definitions.js';
 import { placeOrderSaga } from '../workflows/orders.js';
+import { payInvoiceSaga } from '../workflows/payments.js';
+import { registerUserSaga } from '../workflows/registrations.js';
 import { createSagaStarter } from './api/saga-starter.js';
 import { startApi } from './api/server.js';
 import { connectionOptions, createClient, createLazyClient, ensureSearchAttributes } from './api/temporal.js';
 import type { Config } from './config.js';
 import { migrate } from './db/migrate.js';
 import { seedCustomers } from './db/orders.js';
-import { createPool, withTransaction } from './db/pool.js';
-import { migrateParticipants, seedParticipants, startParticipants } from './samples/participants.js';
+import { seedInvoices } from './db/payments.js';
+import { createPool, withTransaction, type Transaction } from './db/pool.js';
+import {
+  migrateParticipants,
+  seedParticipants,
+  startParticipants,
+  type ParticipantDatabases,
+  type ParticipantName,
+} from './samples/participants.js';
 import type { Wrap } from './saga/wrap.js';
 import { startWorker } from './worker.js';
 
@@ -29,7 +38,7 @@ export interface RolesOptions {
 /** The running roles of one process. */
 export interface RunningRoles {
   /** Where each listens. */
-  readonly urls: { readonly api?: string; readonly inventory?: string; readonly accounts?: string };
+  readonly urls: { readonly [Name in 'api' | ParticipantName]?: string };
   /** Rejects when a role ends for good by itself; never resolves. */
   readonly failed: Promise<never>;
   /** The API first, so that nothing new comes in; then the worker, the participants, the connections. Stopping twice is stopping once. */
@@ -37,6 +46,9 @@ export interface RunningRoles {
 }
 
 type Stop = () => Promise<unknown>;
+
+/** The sagas that the API starts. */
+const API_DEFINITIONS = { placeOrder: placeOrderSaga, payInvoice: payInvoiceSaga, registerUser: registerUserSaga };
 
 /** Long enough for a slow network, short enough that a wrong address is noticed. */
 const CONNECT_MS = 5_000;
@@ -67,16 +79,17 @@ export async function startRoles(options: RolesOptions): Promise<RunningRoles> {
 
 /** Brings every database that is set to this release, and Temporal's namespace when its address is set. */
 export async function migrateAll(config: Config, { seed }: { readonly seed: boolean }): Promise<void> {
-  const { databaseUrl, inventoryDatabaseUrl, accountsDatabaseUrl, temporal } = config;
+  const { databaseUrl, temporal } = config;
   if (databaseUrl === undefined) throw new Error('DATABASE_URL is unset: set it to the database to migrate');
   await checkDatabase('DATABASE_URL', databaseUrl);
   await migrate(databaseUrl);
   if (seed) await seedProducer(databaseUrl);
-  if (inventoryDatabaseUrl !== undefined && accountsDatabaseUrl !== undefined) {
-    await checkDatabase('SETTLE_INVENTORY_DATABASE_URL', inventoryDatabaseUrl);
-    await checkDatabase('SETTLE_ACCOUNTS_DATABASE_URL', accountsDatabaseUrl);
-    await migrateParticipants({ inventoryDatabaseUrl, accountsDatabaseUrl });
-    if (seed) await seedParticipants({ inventoryDatabaseUrl, accountsDatabaseUrl });
+  const settings = participantSettings(config);
+  // a producer that has no sample participants names none of their databases
+  if (Object.values(settings).some((url) => url !== undefined)) {
+    const participants = await checkParticipantDatabases(config);
+    await migrateParticipants(participants);
+    if (seed) await seedParticipants(participants);
   }
   if (temporal.address !== undefined) {
     const connection = await connectTemporal(config);
@@ -84,32 +97,49 @@ export async function migrateAll(config: Config, { seed }: { readonly seed: bool
   }
 }
 
-function requireSettings(
-  { databaseUrl, inventoryDatabaseUrl, accountsDatabaseUrl, temporal }: Config,
-  roles: readonly Role[],
-): void {
+function requireSettings(config: Config, roles: readonly Role[]): void {
   const isProducer = roles.some((role) => role !== 'participants');
   const needed = {
-    ...(isProducer && { DATABASE_URL: databaseUrl, TEMPORAL_ADDRESS: temporal.address }),
-    ...(roles.includes('participants') && {
-      SETTLE_INVENTORY_DATABASE_URL: inventoryDatabaseUrl,
-      SETTLE_ACCOUNTS_DATABASE_URL: accountsDatabaseUrl,
-    }),
+    ...(isProducer && { DATABASE_URL: config.databaseUrl, TEMPORAL_ADDRESS: config.temporal.address }),
+    ...(roles.includes('participants') && participantSettings(config)),
   };
-  const missing = Object.entries(needed).filter(([, value]) => value === undefined);
-  if (missing.length === 0) return;
-  const names = missing.map(([name]) => name).join(', ');
-  throw new Error(`${names} must be set for ${roles.join(', ')}; 'dev' brings up servers of its own`);
+  const missing = namesOfUnset(needed);
+  if (missing === '') return;
+  throw new Error(`${missing} must be set for ${roles.join(', ')}; 'dev' brings up servers of its own`);
+}
+
+/** The databases of the sample participants, by the names of their settings. */
+function participantSettings(config: Config): Readonly<Record<string, string | undefined>> {
+  return {
+    SETTLE_INVENTORY_DATABASE_URL: config.inventoryDatabaseUrl,
+    SETTLE_ACCOUNTS_DATABASE_URL: config.accountsDatabaseUrl,
+    SETTLE_PROFILES_DATABASE_URL: config.profilesDatabaseUrl,
+  };
+}
+
+function namesOfUnset(settings: Readonly<Record<string, string | undefined>>): string {
+  const unset = Object.entries(settings).filter(([, value]) => value === undefined);
+  return unset.map(([name]) => name).join(', ');
+}
+
+/** @throws Error, one line, when one of the databases is not named or does not answer */
+async function checkParticipantDatabases(config: Config): Promise<ParticipantDatabases> {
+  const settings = participantSettings(config);
+  const missing = namesOfUnset(settings);
+  if (missing !== '') throw new Error(`${missing} must be set as well: the sample participants go together`);
+  for (const [name, url] of Object.entries(settings)) await checkDatabase(name, url!);
+  return {
+    inventoryDatabaseUrl: config.inventoryDatabaseUrl!,
+    accountsDatabaseUrl: config.accountsDatabaseUrl!,
+    profilesDatabaseUrl: config.profilesDatabaseUrl!,
+  };
 }
 
 async function addParticipants({ config, logger, wrap }: RolesOptions, stops: Stop[]): Promise<RunningRoles['urls']> {
-  const inventoryDatabaseUrl = config.inventoryDatabaseUrl!;
-  const accountsDatabaseUrl = config.accountsDatabaseUrl!;
-  await checkDatabase('SETTLE_INVENTORY_DATABASE_URL', inventoryDatabaseUrl);
-  await checkDatabase('SETTLE_ACCOUNTS_DATABASE_URL', accountsDatabaseUrl);
-  const { host, inventoryPort, accountsPort } = config;
+  const databases = await checkParticipantDatabases(config);
+  const { host, inventoryPort, accountsPort, profilesPort } = config;
   const participants = await startParticipants({
-    ...{ host, inventoryPort, accountsPort, inventoryDatabaseUrl, accountsDatabaseUrl },
+    ...{ host, inventoryPort, accountsPort, profilesPort, ...databases },
     ...{ logger, wrap },
   });
   stops.unshift(() => participants.stop());
@@ -150,14 +180,18 @@ async function addProducer({ config, roles, logger, wrap }: RolesOptions, stops:
     failed.catch(() => undefined);
   }
   if (!roles.includes('api')) return { failed };
-  const api = await startApi({ config, pool, definitions: { placeOrder: placeOrderSaga }, starter, logger, wrap });
+  const api = await startApi({ config, pool, definitions: API_DEFINITIONS, starter, logger, wrap });
   stops.unshift(() => api.stop());
   return { apiUrl: api.url, failed };
 }
 
 async function seedProducer(url: string): Promise<void> {
   const pool = createPool(url, { max: 1, name: 'settle-seed' });
-  await withTransaction(pool, seedCustomers).finally(() => pool.end());
+  const seed = async (tx: Transaction): Promise<void> => {
+    await seedCustomers(tx);
+    await seedInvoices(tx);
+  };
+  await withTransaction(pool, seed).finally(() => pool.end());
 }
 
 function workflowOf(type: string): string {

@@ -36,8 +36,14 @@ export const SETTINGS = [
     secret: true,
     description: "the accounts participant's PostgreSQL; unset: the embedded one",
   },
+  {
+    name: 'SETTLE_PROFILES_DATABASE_URL',
+    secret: true,
+    description: "the profiles participant's PostgreSQL; unset: the embedded one",
+  },
   { name: 'SETTLE_INVENTORY_PORT', default: '`PORT` + 1', description: 'port of the inventory participant' },
   { name: 'SETTLE_ACCOUNTS_PORT', default: '`PORT` + 2', description: 'port of the accounts participant' },
+  { name: 'SETTLE_PROFILES_PORT', default: '`PORT` + 6', description: 'port of the profiles participant' },
   { name: 'SETTLE_POSTGRES_PORT', default: '`PORT` + 3', description: 'port of the embedded PostgreSQL' },
   {
     name: 'TEMPORAL_ADDRESS',

@@ -11,7 +11,9 @@ import {
 import type pg from 'pg';
 import type { Logger } from 'pino';
 import * as orders from '../activities/orders.js';
+import * as payments from '../activities/payments.js';
 import { withQuickAttempts } from '../activities/quick-attempts.js';
+import * as registrations from '../activities/registrations.js';
 import { createSagaActivities, type ActivityDependencies } from '../activities/saga-activities.js';
 import { scanOnce, type SagaRestarter } from '../activities/scan.js';
 import { definitions } from '../workflows/definitions.js';
@@ -114,7 +116,7 @@ const PINO_LEVELS = { TRACE: 'trace', DEBUG: 'debug', INFO: 'debug', WARN: 'warn
 
 /** The local transactions of every scenario, by name. */
 function localWorks(): ActivityDependencies['localWorks'] {
-  const modules: Record<string, object> = { orders };
+  const modules: Record<string, object> = { orders, payments, registrations };
   return new Map(
     Object.entries(modules).flatMap(([scenario, works]) =>
       Object.entries(works).map(([name, work]) => [

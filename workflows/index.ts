@@ -1,1 +1,3 @@
 export { placeOrder } from './orders.js';
+export { payInvoice } from './payments.js';
+export { registerUser } from './registrations.js';

@@ -1,5 +1,7 @@
 import type pg from 'pg';
 import { findOrder } from '../db/order-queries.js';
+import { findPayment } from '../db/payments.js';
+import { findRegistration } from '../db/registrations.js';
 import {
   countOpenByState,
   findEffectEnds,
@@ -19,6 +21,8 @@ const QUERIES = {
   findSaga,
   listSagas,
   findOrder,
+  findPayment,
+  findRegistration,
   findEffectEnds,
   findEventsAfter,
   countOpenByState,

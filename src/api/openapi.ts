@@ -25,7 +25,7 @@ export function openApiDocument(): OpenApiDocument {
     info: {
       title: 'Settle',
       version: '1',
-      description: 'Places orders that happen in every service or are undone in every service.',
+      description: 'Orders, payments and registrations that happen in every service or are undone in every service.',
     },
     paths,
     components: {

@@ -56,7 +56,7 @@ const KEY: Parameter = {
   name: 'Idempotency-Key',
   place: 'header',
   required: true,
-  description: 'Names the request: the same key with the same body brings the same answer, and never a second order.',
+  description: 'Names the request: the same key with the same body brings the same answer, and never a second saga.',
   schema: { type: 'string', minLength: 1, maxLength: 255, pattern: '^[\\x21-\\x7e]+$' },
 };
 const PREFER: Parameter = {
@@ -85,35 +85,35 @@ const QUERY: readonly Parameter[] = Object.entries(querySchema.properties ?? {})
 
 /** Every operation of the API. */
 export const OPERATIONS: readonly Operation[] = [
-  {
-    method: 'post',
-    path: '/v1/orders',
+  ...scenario({
+    name: 'order',
     id: 'placeOrder',
-    tag: 'orders',
+    parameter: 'orderId',
     summary: 'Places an order: accepted durably, then completed in every service or undone in every service.',
-    parameters: [KEY, PREFER, TRACE],
-    body: { schema: 'OrderRequest', required: true },
-    answers: [
-      {
-        status: 201,
-        description: 'The local transaction has committed within the wait that was preferred.',
-        schema: 'PlacedOrder',
-        headers: { Location: 'The order.', 'Preference-Applied': 'The wait.', ...REPLAYED },
-      },
-      { status: 202, description: 'Accepted.', schema: 'Accepted', headers: { Location: 'The saga.', ...REPLAYED } },
-    ],
-    problems: [...WITH_BODY, 'invalid-idempotency-key', 'order-rejected', 'idempotency-key-reused', 'backlog-full'],
-  },
-  {
-    method: 'get',
-    path: '/v1/orders/{orderId}',
-    id: 'getOrder',
-    tag: 'orders',
-    summary: 'An order as it is now.',
-    parameters: [{ name: 'orderId', place: 'path', description: "The order's id.", schema: text }],
-    answers: [{ status: 200, description: 'The order.', schema: 'Order' }],
-    problems: [...V1, 'not-found'],
-  },
+    schemas: { request: 'OrderRequest', accepted: 'Accepted', done: 'PlacedOrder', view: 'Order' },
+    rejected: 'order-rejected',
+  }),
+  ...scenario({
+    name: 'payment',
+    id: 'payInvoice',
+    parameter: 'paymentId',
+    summary: 'Pays an invoice: the money is set aside, then taken; until it is taken everything can be undone.',
+    schemas: { request: 'PaymentRequest', accepted: 'PaymentAccepted', done: 'OpenedPayment', view: 'Payment' },
+    rejected: 'payment-rejected',
+  }),
+  ...scenario({
+    name: 'registration',
+    id: 'registerUser',
+    parameter: 'userId',
+    summary: 'Registers a user with profile, preferences and a welcome credit, or not at all.',
+    schemas: {
+      request: 'RegistrationRequest',
+      accepted: 'RegistrationAccepted',
+      done: 'RegisteredUser',
+      view: 'Registration',
+    },
+    rejected: 'registration-rejected',
+  }),
   {
     method: 'get',
     path: '/v1/sagas',
@@ -216,3 +216,54 @@ export const OPERATIONS: readonly Operation[] = [
     problems: ALWAYS,
   },
 ];
+
+interface Scenario {
+  /** Its singular; the path has the plural. */
+  readonly name: 'order' | 'payment' | 'registration';
+  readonly id: string;
+  readonly parameter: string;
+  readonly summary: string;
+  readonly schemas: Readonly<Record<'request' | 'accepted' | 'done' | 'view', ComponentName>>;
+  readonly rejected: ProblemName;
+}
+
+/** The two operations that every scenario has: start its saga, look at what came of it. */
+function scenario({ name, id, parameter, summary, schemas, rejected }: Scenario): readonly Operation[] {
+  const path = `/v1/${name}s`;
+  return [
+    {
+      method: 'post',
+      path,
+      id,
+      tag: `${name}s`,
+      summary,
+      parameters: [KEY, PREFER, TRACE],
+      body: { schema: schemas.request, required: true },
+      answers: [
+        {
+          status: 201,
+          description: 'The local transaction has committed within the wait that was preferred.',
+          schema: schemas.done,
+          headers: { Location: `The ${name}.`, 'Preference-Applied': 'The wait.', ...REPLAYED },
+        },
+        {
+          status: 202,
+          description: 'Accepted.',
+          schema: schemas.accepted,
+          headers: { Location: 'The saga.', ...REPLAYED },
+        },
+      ],
+      problems: [...WITH_BODY, 'invalid-idempotency-key', rejected, 'idempotency-key-reused', 'backlog-full'],
+    },
+    {
+      method: 'get',
+      path: `${path}/{${parameter}}`,
+      id: `get${name[0]!.toUpperCase()}${name.slice(1)}`,
+      tag: `${name}s`,
+      summary: `A ${name} as it is now.`.replace('A order', 'An order'),
+      parameters: [{ name: parameter, place: 'path', description: 'The id that the POST answered.', schema: text }],
+      answers: [{ status: 200, description: `The ${name}.`, schema: schemas.view }],
+      problems: [...V1, 'not-found'],
+    },
+  ];
+}

@@ -1,9 +1,8 @@
 import { Body, Controller, Get, Inject, Param, Post, Req, Res } from '@nestjs/common';
 import type { FastifyReply, FastifyRequest } from 'fastify';
-import { OrderRequest, type PlaceOrder } from '../messages/orders.js';
-import { goneSignal } from './gone-signal.js';
+import { OrderRequest } from '../messages/orders.js';
+import { answerAccepted } from './accept-reply.js';
 import { OrdersService } from './orders.service.js';
-import { readIdempotencyKey, readWaitMs } from './request-headers.js';
 import type { AcceptedView, OrderView, PlacedView } from './schemas.js';
 
 /** `/v1/orders` */
@@ -13,26 +12,12 @@ export class OrdersController {
 
   /** 202 once the order's saga is stored; with `Prefer: wait=<s>`, 201 once the order is placed. */
   @Post()
-  async place(
+  place(
     @Req() request: FastifyRequest,
     @Res({ passthrough: true }) reply: FastifyReply,
     @Body({ schema: OrderRequest }) order: OrderRequest,
   ): Promise<AcceptedView | PlacedView> {
-    const { tenantId } = request;
-    const withinMs = readWaitMs(request.raw);
-    const saga = await this.orders.accept({ tenantId, idempotencyKey: readIdempotencyKey(request.raw), order });
-    request.sagaId = saga.id;
-    if (saga.replayed) void reply.header('idempotent-replayed', 'true');
-    const { orderId } = saga.input as PlaceOrder;
-    const placed = withinMs && (await this.orders.untilPlaced(saga, { withinMs, signal: goneSignal(reply) }));
-    if (placed) {
-      void reply
-        .code(201)
-        .headers({ location: `/v1/orders/${orderId}`, 'preference-applied': `wait=${withinMs / 1_000}` });
-      return placed;
-    }
-    void reply.code(202).header('location', `/v1/sagas/${saga.id}`);
-    return { sagaId: saga.id, orderId, state: 'accepted' };
+    return answerAccepted({ request, reply }, this.orders.acceptance(order));
   }
 
   /** The order as it is now, also before its local transaction has run. */

@@ -3,79 +3,32 @@ import { v7 } from 'uuid';
 import type { OrderRecord } from '../db/order-queries.js';
 import type { AcceptedSaga } from '../db/saga-store.js';
 import { totalOf, type OrderRequest, type PlaceOrder } from '../messages/orders.js';
-import { effectKey, sagaId } from '../saga/ids.js';
-import { allSteps } from '../saga/plan.js';
 import { isTerminal } from '../saga/state.js';
-import { hashOf } from './canonical-json.js';
+import type { Acceptance } from './accept-reply.js';
+import { Intake } from './intake.js';
 import type { WaitOptions } from './ledger-watcher.js';
 import { PARTS, type ApiParts } from './parts.js';
 import { ProblemError } from './problems.js';
-import type { OrderView, PlacedView } from './schemas.js';
-
-/** An order as a client asks for it. */
-export interface OrderCall {
-  readonly tenantId: string;
-  readonly idempotencyKey: string;
-  readonly order: OrderRequest;
-}
+import type { AcceptedView, OrderView, PlacedView } from './schemas.js';
 
 /** Accepts orders and tells what became of them. */
 @Injectable()
 export class OrdersService {
-  constructor(@Inject(PARTS) private readonly parts: ApiParts) {}
+  constructor(
+    @Inject(PARTS) private readonly parts: ApiParts,
+    @Inject(Intake) private readonly intake: Intake,
+  ) {}
 
-  /**
-   * Stores the saga of an order, or finds the one that the same request was accepted for; once this returns, it settles.
-   *
-   * @throws ProblemError `backlog-full`, or `idempotency-key-reused` when the key belongs to another request
-   */
-  async accept({ tenantId, idempotencyKey, order }: OrderCall): Promise<AcceptedSaga> {
-    const { backlog, ledger, starter, metrics, definitions } = this.parts;
-    const { type, businessKey, plan } = definitions.placeOrder;
-    await backlog.admit({ tenantId, idempotencyKey });
+  /** How an order is accepted, and what its client is told. */
+  acceptance(order: OrderRequest): Acceptance<AcceptedView, PlacedView> {
     const input: PlaceOrder = { orderId: `ord_${v7()}`, ...order };
-    const requestHash = hashOf({ type, body: order });
-    const saga = await ledger.acceptSaga({
-      id: sagaId(v7()),
-      tenantId,
-      idempotencyKey,
-      requestHash,
-      type,
-      businessKey: businessKey(input),
-      plan,
-      input,
-    });
-    if (saga.requestHash !== requestHash) {
-      throw new ProblemError('idempotency-key-reused', 'this Idempotency-Key was accepted with another request');
-    }
-    if (saga.replayed) metrics.countReplayed(type);
-    else {
-      metrics.countAccepted(type);
-      starter.startSoon(saga);
-    }
-    return saga;
-  }
-
-  /**
-   * Waits for an order's local transaction.
-   *
-   * @returns the order as it was placed, or undefined when the time is over
-   * @throws ProblemError `order-rejected` when it refused, or will never run
-   */
-  async untilPlaced(saga: AcceptedSaga, options: WaitOptions): Promise<PlacedView | undefined> {
-    const { watcher } = this.parts;
-    const local = allSteps(saga.plan).find(({ type }) => type === 'local');
-    if (!local || !watcher.hasRoom()) return undefined;
-    const key = effectKey({ sagaId: saga.id, step: local.name, action: 'do' });
-    const end = await watcher.untilEffectEnds({ sagaId: saga.id, effectKey: key }, options);
-    if (!end) return undefined;
-    const { orderId } = saga.input as PlaceOrder;
-    if (end.status !== 'applied') {
-      const reason = end.reason ?? { code: 'compensated', message: 'the order was undone before it was placed' };
-      throw new ProblemError('order-rejected', reason.message, { members: { sagaId: saga.id, orderId, reason } });
-    }
-    const order = await this.find({ tenantId: saga.tenantId, orderId });
-    return order && placedView(orderId, order);
+    return {
+      accept: (caller) =>
+        this.intake.accept({ ...caller, definition: this.parts.definitions.placeOrder, body: order, input }),
+      accepted: (saga) => ({ sagaId: saga.id, orderId: orderIdOf(saga), state: 'accepted' }),
+      untilDone: (saga, options) => this.untilPlaced(saga, options),
+      location: (saga) => `/v1/orders/${orderIdOf(saga)}`,
+    };
   }
 
   /**
@@ -101,9 +54,26 @@ export class OrdersService {
     };
   }
 
+  private async untilPlaced(saga: AcceptedSaga, options: WaitOptions): Promise<PlacedView | undefined> {
+    const orderId = orderIdOf(saga);
+    const refusal = {
+      problem: 'order-rejected',
+      members: { orderId },
+      undone: 'the order was undone before it was placed',
+    } as const;
+    if (!(await this.intake.untilLocal(saga, refusal, options))) return undefined;
+    const order = await this.find({ tenantId: saga.tenantId, orderId });
+    return order && placedView(orderId, order);
+  }
+
   private find(key: { tenantId: string; orderId: string }): Promise<OrderRecord | undefined> {
     return this.parts.ledger.findOrder({ ...key, sagaType: this.parts.definitions.placeOrder.type });
   }
+}
+
+/** Of a repeated request, the first one's. */
+function orderIdOf({ input }: AcceptedSaga): string {
+  return (input as PlaceOrder).orderId;
 }
 
 /** The order as its transaction committed it, so that a repeated request brings the same answer for ever. */

@@ -1,6 +1,8 @@
 import type { Logger } from 'pino';
 import type { Config } from '../config.js';
 import type { PlaceOrder } from '../messages/orders.js';
+import type { PayInvoice } from '../messages/payments.js';
+import type { RegisterUser } from '../messages/registrations.js';
 import type { SagaDefinition } from '../saga/define-saga.js';
 import type { Backlog } from './backlog.js';
 import type { Ledger } from './ledger.js';
@@ -15,6 +17,8 @@ export type StartableDefinition<Input> = Pick<SagaDefinition<Input>, 'type' | 'b
 /** The sagas that the API starts, by the name of their workflow. */
 export interface ApiDefinitions {
   readonly placeOrder: StartableDefinition<PlaceOrder>;
+  readonly payInvoice: StartableDefinition<PayInvoice>;
+  readonly registerUser: StartableDefinition<RegisterUser>;
 }
 
 /** What the API asks of the starter. */

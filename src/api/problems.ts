@@ -54,6 +54,16 @@ export const PROBLEMS = {
     title: 'The order was refused',
     remedy: 'See `reason`; the answer is final for this Idempotency-Key.',
   },
+  'payment-rejected': {
+    status: 409,
+    title: 'The payment was refused',
+    remedy: 'See `reason`; the answer is final for this Idempotency-Key.',
+  },
+  'registration-rejected': {
+    status: 409,
+    title: 'The registration was refused',
+    remedy: 'See `reason`; the answer is final for this Idempotency-Key.',
+  },
   'saga-settled': {
     status: 409,
     title: 'The saga has already settled',

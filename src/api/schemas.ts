@@ -1,23 +1,19 @@
 import { z } from 'zod';
 import { Currency, text } from '../messages/fields.js';
 import { OrderItem, OrderRequest } from '../messages/orders.js';
+import { PaymentRequest } from '../messages/payments.js';
+import { RegistrationRequest } from '../messages/registrations.js';
 import { isSagaId } from '../saga/ids.js';
-import { SAGA_STATES } from '../saga/state.js';
+import { PaymentAcceptedView, PaymentOpenedView, PaymentView } from './payments.schemas.js';
+import { RegistrationAcceptedView, RegistrationView, UserRegisteredView } from './registrations.schemas.js';
+import { ACCEPTED, ReasonView, SagaId, SagaStateName, Time } from './view-fields.js';
 
-const Time = z.string().meta({ format: 'date-time', examples: ['2026-01-31T12:00:00.000Z'] });
-const SagaId = z.string().meta({ examples: ['sg_0198c5a0-7e1c-7000-8000-000000000001'] });
 const OrderId = z.string().meta({ examples: ['ord_0198c5a0-7e1c-7000-8000-000000000002'] });
-const SagaStateName = z.enum(SAGA_STATES);
-
-/** A stable code for programs, a sentence for people. */
-export const ReasonView = z
-  .object({ code: z.string(), message: z.string(), step: z.string().optional() })
-  .describe('Why it was refused or given up.');
 
 /** The answer to a request that was accepted. */
 export const AcceptedView = z
   .object({ sagaId: SagaId, orderId: OrderId, state: z.literal('accepted') })
-  .describe('Stored durably; it will complete or be undone. Repeating the request brings the same answer.');
+  .describe(ACCEPTED);
 export type AcceptedView = z.infer<typeof AcceptedView>;
 
 /** The answer after the local transaction: what it has written, as it wrote it. */
@@ -216,6 +212,14 @@ const COMPONENTS = {
   Accepted: AcceptedView,
   PlacedOrder: PlacedView,
   Order: OrderView,
+  PaymentRequest,
+  PaymentAccepted: PaymentAcceptedView,
+  OpenedPayment: PaymentOpenedView,
+  Payment: PaymentView,
+  RegistrationRequest,
+  RegistrationAccepted: RegistrationAcceptedView,
+  RegisteredUser: UserRegisteredView,
+  Registration: RegistrationView,
   StepStatus,
   Step: StepView,
   SagaSummary: SagaSummaryView,

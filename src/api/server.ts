@@ -10,14 +10,19 @@ import { createBacklog } from './backlog.js';
 import { DocsController } from './docs.controller.js';
 import { HealthController } from './health.controller.js';
 import { createHttpAdapter } from './http-adapter.js';
+import { Intake } from './intake.js';
 import { createLedger } from './ledger.js';
 import { createLedgerWatcher } from './ledger-watcher.js';
 import { createMetrics } from './metrics.js';
 import { OrdersController } from './orders.controller.js';
 import { OrdersService } from './orders.service.js';
 import { PARTS, type ApiConfig, type ApiDefinitions, type ApiParts, type ApiStarter } from './parts.js';
+import { PaymentsController } from './payments.controller.js';
+import { PaymentsService } from './payments.service.js';
 import { ProblemFilter } from './problem.filter.js';
 import { ProblemsController } from './problems.controller.js';
+import { RegistrationsController } from './registrations.controller.js';
+import { RegistrationsService } from './registrations.service.js';
 import { createRouteTable } from './route-table.js';
 import { SagasController } from './sagas.controller.js';
 import { SagasService } from './sagas.service.js';
@@ -54,7 +59,7 @@ class ApiModule {}
  * Serves the HTTP API.
  *
  * @throws Error when the address cannot be listened on
- * @example const api = await startApi({ config, pool, definitions: { placeOrder }, starter, logger });
+ * @example const api = await startApi({ config, pool, definitions, starter, logger });
  */
 export async function startApi(options: ApiOptions): Promise<ApiHandle> {
   const parts = assemble(options);
@@ -103,7 +108,13 @@ function assemble({ config, pool, definitions, logger, wrap = unwrapped, ...opti
 function moduleOf(parts: ApiParts): DynamicModule {
   return {
     module: ApiModule,
-    controllers: [OrdersController, SagasController, HealthController, ProblemsController, DocsController],
-    providers: [{ provide: PARTS, useValue: parts }, OrdersService, SagasService],
+    controllers: [
+      ...[OrdersController, PaymentsController, RegistrationsController],
+      ...[SagasController, HealthController, ProblemsController, DocsController],
+    ],
+    providers: [
+      { provide: PARTS, useValue: parts },
+      ...[Intake, OrdersService, PaymentsService, RegistrationsService, SagasService],
+    ],
   };
 }

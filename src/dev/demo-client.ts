@@ -16,6 +16,8 @@ export const UNIT_PRICE = 1_999;
 export interface DemoClient {
   /** Places an order and returns its saga's id; the same key brings the same saga. */
   place(order: DemoOrder, key?: string): Promise<string>;
+  /** Starts a saga of another kind, at the address that its scenario has, and returns its id. */
+  start(path: string, body: object): Promise<string>;
   cancel(sagaId: string): Promise<void>;
   /** Waits until a saga has settled or is parked. */
   settled(sagaId: string): Promise<SagaView>;
@@ -64,6 +66,7 @@ export function createDemoClient(api: string, apiKey: string | undefined, signal
       const body = { customerId, currency: 'EUR', items: [{ sku, quantity, unitPrice: UNIT_PRICE }] };
       return ((await call('POST', '/v1/orders', { body, key })) as { sagaId: string }).sagaId;
     },
+    start: async (path, body) => ((await call('POST', path, { body, key: randomUUID() })) as { sagaId: string }).sagaId,
     cancel: async (sagaId) => {
       await call('POST', `/v1/sagas/${sagaId}/cancel`, { body: { reason: 'the demo changed its mind' } });
     },

@@ -9,6 +9,8 @@ import type { ParticipantDatabases } from '../samples/participants.js';
 import { installRuntime } from '../worker.js';
 import { createDemoClient, UNIT_PRICE } from './demo-client.js';
 import type { DemoClient, DemoOrder } from './demo-client.js';
+import { checkScenarios, payInvoices, registerUsers } from './demo-scenarios.js';
+import type { Check, Show } from './demo-scenarios.js';
 import { findFreePorts } from './ports.js';
 import type { StopSignals } from './run-dev.js';
 import { startStack } from './stack.js';
@@ -28,11 +30,6 @@ interface Placed {
   readonly saga: SagaView;
 }
 
-interface Check {
-  readonly isGood: boolean;
-  readonly text: string;
-}
-
 const CROWD = 20;
 
 /**
@@ -47,7 +44,7 @@ export async function runDemo({ loadConfig, print, signals }: DemoOptions): Prom
   chmodSync(dataDir, 0o755);
   try {
     const config = loadConfig(await settingsFor(dataDir));
-    print('bringing up PostgreSQL, Temporal, the API, the worker and two participants …');
+    print('bringing up PostgreSQL, Temporal, the API, the worker and three participants …');
     const stack = await startStack({ config, progress: print, signal: signals.stop, onLog: installRuntime });
     signals.force.addEventListener('abort', stack.kill);
     try {
@@ -62,7 +59,7 @@ export async function runDemo({ loadConfig, print, signals }: DemoOptions): Prom
 
 /** Databases of its own, whatever the environment names, as it counts what is in them; and its own queue on a Temporal that is shared. */
 async function settingsFor(dataDir: string): Promise<NodeJS.ProcessEnv> {
-  const port = await findFreePorts(6);
+  const port = await findFreePorts(7);
   const ports = [
     'PORT',
     'SETTLE_INVENTORY_PORT',
@@ -70,10 +67,12 @@ async function settingsFor(dataDir: string): Promise<NodeJS.ProcessEnv> {
     'SETTLE_POSTGRES_PORT',
     'SETTLE_TEMPORAL_PORT',
     'SETTLE_UI_PORT',
+    'SETTLE_PROFILES_PORT',
   ];
   return {
     ...Object.fromEntries(ports.map((name, index) => [name, String(port + index)])),
-    ...{ DATABASE_URL: '', SETTLE_INVENTORY_DATABASE_URL: '', SETTLE_ACCOUNTS_DATABASE_URL: '', SETTLE_ROUTES: '' },
+    ...{ DATABASE_URL: '', SETTLE_INVENTORY_DATABASE_URL: '', SETTLE_ACCOUNTS_DATABASE_URL: '' },
+    ...{ SETTLE_PROFILES_DATABASE_URL: '', SETTLE_ROUTES: '' },
     ...{ HOST: '127.0.0.1', SETTLE_DATA_DIR: dataDir, SETTLE_TASK_QUEUE: basename(dataDir) },
   };
 }
@@ -87,24 +86,30 @@ async function showAndCheck(
   const databases = {
     inventoryDatabaseUrl: config.inventoryDatabaseUrl!,
     accountsDatabaseUrl: config.accountsDatabaseUrl!,
+    profilesDatabaseUrl: config.profilesDatabaseUrl!,
   };
   const opening = await auditParticipants(databases);
-  const show = (title: string, sagas: readonly SagaView[]): void =>
+  const show: Show = (title, sagas) =>
     print(['', title, ...sagas.flatMap(timelineOf).map((line) => `  ${line}`)].join('\n'));
 
   const { placed, checks } = await placeExamples({ client, databases, show });
   const crowd = await placeCrowd(client);
   print(`\n${CROWD} more orders at the same time\n  ${countStates(crowd)}`);
 
+  const scenarios = [await payInvoices(client, show), await registerUsers(client, show)];
+
   const closing = await auditParticipants(databases);
-  const all = [...checks, checkCrowd(crowd), ...checkBooks([...placed, ...crowd], opening, closing)];
+  const takings = scenarios.reduce((sum, end) => sum + end.takings, 0);
+  const all = [
+    ...[...checks, checkCrowd(crowd)],
+    ...checkBooks([...placed, ...crowd], { opening, closing, paid: takings }),
+    ...checkScenarios(scenarios, opening, closing),
+  ];
   print(['', 'Checks', ...all.map(({ isGood, text }) => `  ${isGood ? '✓' : '✗'} ${text}`), ''].join('\n'));
   const failed = all.filter(({ isGood }) => !isGood);
   if (failed.length > 0) throw new Error(`the demo failed: ${failed.map(({ text }) => `not so: ${text}`).join('; ')}`);
   print('Everything settled; nothing was lost, nothing was made up.');
 }
-
-type Show = (title: string, sagas: readonly SagaView[]) => void;
 
 interface Scene {
   readonly client: DemoClient;
@@ -200,8 +205,15 @@ function checkCrowd(crowd: readonly Placed[]): Check {
   };
 }
 
+interface Books {
+  readonly opening: Audit;
+  readonly closing: Audit;
+  /** What payments have brought the merchant, in minor units. */
+  readonly paid: number;
+}
+
 /** What the participants' own books say, against what the API told the client. */
-function checkBooks(placed: readonly Placed[], opening: Audit, closing: Audit): Check[] {
+function checkBooks(placed: readonly Placed[], { opening, closing, paid }: Books): Check[] {
   const completed = placed.filter(({ saga }) => saga.state === 'completed').map(({ order }) => order);
   const soldOf = (sku: string): number => closing.stock.get(sku)!.sold - opening.stock.get(sku)!.sold;
   const isConserved = [...closing.stock.values()].every(({ opening: first, onHand, sold }) => onHand + sold === first);
@@ -214,8 +226,8 @@ function checkBooks(placed: readonly Placed[], opening: Audit, closing: Audit): 
     { isGood: isSold, text: `stock: ${countOf(completed)} sold, as many as the completed orders name` },
     { isGood: closing.money.balance === closing.money.opening, text: 'money: the sum of all balances is what it was' },
     {
-      isGood: takings === countOf(completed) * UNIT_PRICE,
-      text: `money: ${euros(takings)} EUR taken, the sum of the completed orders`,
+      isGood: takings === countOf(completed) * UNIT_PRICE + paid,
+      text: `money: ${euros(takings)} EUR taken, the sum of the completed orders and payments`,
     },
   ];
 }

@@ -32,7 +32,7 @@ export function guideOf({ config, urls, logFile }: Stack): string {
     `  API              ${urls.api}`,
     `  OpenAPI page     ${urls.api}/docs`,
     `  Temporal Web UI  ${temporal.uiUrl}`,
-    `  Participants     ${urls.inventory} (inventory), ${urls.accounts} (accounts)`,
+    `  Participants     ${urls.inventory} (inventory), ${urls.accounts} (accounts), ${urls.profiles} (profiles)`,
     `  Data and logs    ${config.dataDir} (${logFile.slice(config.dataDir.length + 1)})`,
     ...(apiKeys.size === 0 ? [] : ['  KEY              set it to one of SETTLE_API_KEYS for the lines below']),
     '',

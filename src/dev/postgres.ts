@@ -23,7 +23,7 @@ import { findPostgres } from './postgres-binaries.js';
 import type { PostgresBinaries, ServerUser } from './postgres-binaries.js';
 
 /** The databases that the sample needs: one for the producer, one for each participant. */
-export const DATABASES = ['settle', 'inventory', 'accounts'] as const;
+export const DATABASES = ['settle', 'inventory', 'accounts', 'profiles'] as const;
 
 export interface PostgresOptions {
   /** Absolute; holds `postgres/`, `postgres.password` and `postgres.log`. */

@@ -73,7 +73,7 @@ async function bringUp({ config: given, progress, signal, onLog }: StackOptions,
   const roles = await startRoles({ config, roles: ['participants', 'worker', 'api'], logger });
   stops.unshift(() => roles.stop());
   signal.throwIfAborted();
-  const { api, inventory, accounts } = roles.urls;
+  const { api, inventory, accounts, profiles } = roles.urls;
   let stopping: Promise<void> | undefined;
   const failed = Promise.race([
     roles.failed,
@@ -82,7 +82,7 @@ async function bringUp({ config: given, progress, signal, onLog }: StackOptions,
   failed.catch(() => undefined);
   return {
     config,
-    urls: { api: api!, inventory: inventory!, accounts: accounts! },
+    urls: { api: api!, inventory: inventory!, accounts: accounts!, profiles: profiles! },
     logFile,
     failed,
     stop: () => (stopping ??= stopAll(stops)),
@@ -100,8 +100,9 @@ async function openDataDir(
   return takeDataDir(path);
 }
 
-function needsPostgres({ databaseUrl, inventoryDatabaseUrl, accountsDatabaseUrl }: Config): boolean {
-  return [databaseUrl, inventoryDatabaseUrl, accountsDatabaseUrl].includes(undefined);
+function needsPostgres(config: Config): boolean {
+  const { databaseUrl, inventoryDatabaseUrl, accountsDatabaseUrl, profilesDatabaseUrl } = config;
+  return [databaseUrl, inventoryDatabaseUrl, accountsDatabaseUrl, profilesDatabaseUrl].includes(undefined);
 }
 
 function claimsOf(config: Config): PortClaim[] {
@@ -115,6 +116,7 @@ function claimsOf(config: Config): PortClaim[] {
     { host, port: config.port, use: 'the API', setting: 'PORT' },
     { host, port: config.inventoryPort, use: 'the inventory participant', setting: 'SETTLE_INVENTORY_PORT' },
     { host, port: config.accountsPort, use: 'the accounts participant', setting: 'SETTLE_ACCOUNTS_PORT' },
+    { host, port: config.profilesPort, use: 'the profiles participant', setting: 'SETTLE_PROFILES_PORT' },
     ...(needsPostgres(config)
       ? [{ host: own, port: config.postgresPort, use: 'PostgreSQL', setting: 'SETTLE_POSTGRES_PORT' }]
       : []),
@@ -170,6 +172,7 @@ function withServers(config: Config, dataDir: string, { postgres, temporal }: Se
     databaseUrl: config.databaseUrl ?? postgres?.url('settle'),
     inventoryDatabaseUrl: config.inventoryDatabaseUrl ?? postgres?.url('inventory'),
     accountsDatabaseUrl: config.accountsDatabaseUrl ?? postgres?.url('accounts'),
+    profilesDatabaseUrl: config.profilesDatabaseUrl ?? postgres?.url('profiles'),
     temporal: temporal ? { ...config.temporal, address: temporal.address } : config.temporal,
   });
 }

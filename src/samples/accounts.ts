@@ -1,33 +1,36 @@
-import { createHash } from 'node:crypto';
 import { accounts } from '../messages/index.js';
 import type { DebitRequest } from '../messages/accounts.js';
 import type { Message, ParticipantBuilder, Transaction } from '../participant/index.js';
 import { RejectedError } from '../saga/errors.js';
-import { MERCHANT_SHARDS } from './accounts-schema.js';
+import { refuseCustomer, shardOf } from './accounts-customers.js';
+import { registerAccountsForPayments } from './accounts-payments.js';
+import { registerAccountsForRegistrations } from './accounts-registrations.js';
 
-/** The accounts service: moves money from a customer to the merchant, and back. */
+/** The accounts service: moves money from a customer to the merchant, and back; at once, or by way of a reservation. */
 export function registerAccounts(participant: ParticipantBuilder): ParticipantBuilder {
-  return participant.handle(accounts.debit, debit).handle(accounts.refund, refund);
+  participant.handle(accounts.debit, debit).handle(accounts.refund, refund);
+  return registerAccountsForRegistrations(registerAccountsForPayments(participant));
 }
 
 /**
  * Takes money from a customer's account. Every transfer locks the customer first and the merchant second,
  * so that two transfers never wait for each other.
  *
- * @throws RejectedError `unknown-account`, `currency-mismatch` or `insufficient-funds`
+ * @throws RejectedError `unknown-account`, `account-closed`, `currency-mismatch` or `insufficient-funds`
  */
 async function debit(
   tx: Transaction,
   order: DebitRequest,
   message: Message,
 ): Promise<{ entryId: string; balance: number }> {
-  const merchant = merchantOf(message.sagaId);
+  const merchant = shardOf('merchant', message.sagaId);
   const { rows } = await tx.query<{ balance: number; accounts: number }>({
     name: 'accounts-debit',
     text: `
       with customer as (
         update accounts.account set balance = balance - $3::bigint
-         where id = $1 and kind = 'customer' and currency = $4 and (allow_negative or balance >= $3::bigint)
+         where id = $1 and kind = 'customer' and closed_at is null and currency = $4
+           and (allow_negative or balance >= $3::bigint)
         returning id, balance
       ), merchant as (
         update accounts.account set balance = balance + $3::bigint
@@ -51,7 +54,7 @@ async function debit(
     ],
   });
   const moved = rows[0];
-  if (!moved) throw await explainRefusal(tx, order);
+  if (!moved) throw await refuseCustomer(tx, order);
   if (moved.accounts !== 2) throw new RejectedError('currency-mismatch', `the merchant takes no ${order.currency}`);
   return { entryId: message.effectKey, balance: moved.balance };
 }
@@ -85,26 +88,4 @@ async function refund(tx: Transaction, _order: DebitRequest, message: Message): 
     throw new Error(`'${message.doKey}' is in the inbox but its entries cannot be reversed; look into both`);
   }
   return { refunded };
-}
-
-/** The same merchant row for the whole saga: what was put there can be taken back from there. */
-function merchantOf(sagaId: string): string {
-  const shard = createHash('sha256').update(sagaId).digest()[0]! % MERCHANT_SHARDS;
-  return `merchant-${String(shard).padStart(2, '0')}`;
-}
-
-async function explainRefusal(tx: Transaction, { account, currency }: DebitRequest): Promise<RejectedError> {
-  const { rows } = await tx.query<{ currency: string }>(
-    `select currency from accounts.account where id = $1 and kind = 'customer'`,
-    [account],
-  );
-  const found = rows[0];
-  if (!found) return new RejectedError('unknown-account', `there is no account '${account}'`);
-  if (found.currency !== currency) {
-    return new RejectedError(
-      'currency-mismatch',
-      `account '${account}' is kept in ${found.currency}, not in ${currency}`,
-    );
-  }
-  return new RejectedError('insufficient-funds', `account '${account}' does not cover the amount`);
 }

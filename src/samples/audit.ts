@@ -1,7 +1,7 @@
 import pg from 'pg';
 import type { ParticipantDatabases } from './participants.js';
 
-/** What the books of both participants say, at one moment each. */
+/** What the books of the participants say, at one moment each. */
 export interface Audit {
   /** By sku; `opening` is always `onHand + sold`. */
   readonly stock: ReadonlyMap<string, { readonly opening: number; readonly onHand: number; readonly sold: number }>;
@@ -9,18 +9,31 @@ export interface Audit {
   readonly money: { readonly opening: number; readonly balance: number };
   /** What the merchant has taken, in minor units. */
   readonly takings: number;
+  /** What is set aside for payments under way, in minor units. */
+  readonly held: number;
+  /** What the fund has given, in minor units. */
+  readonly credits: number;
+  /** How many of each there are. */
+  readonly users: { readonly profiles: number; readonly preferences: number; readonly mails: number };
 }
 
-/** Reads the books of both participants. */
+/** Reads the books of the participants. */
 export async function auditParticipants(urls: ParticipantDatabases): Promise<Audit> {
   const stock = await query<{ sku: string; opening: string; on_hand: string; sold: string }>(
     urls.inventoryDatabaseUrl,
     'select sku, opening, on_hand, sold from inventory.stock',
   );
-  const [sums] = await query<{ opening: string; balance: string; takings: string }>(
+  const [sums] = await query<Record<'opening' | 'balance' | 'takings' | 'held' | 'credits', string>>(
     urls.accountsDatabaseUrl,
-    `select sum(opening) as opening, sum(balance) as balance, sum(balance) filter (where kind = 'merchant') as takings
+    `select sum(opening) as opening, sum(balance) as balance, sum(balance) filter (where kind = 'merchant') as takings,
+            sum(balance) filter (where kind = 'holding') as held, -sum(balance) filter (where kind = 'fund') as credits
        from accounts.account`,
+  );
+  const [users] = await query<Record<'profiles' | 'preferences' | 'mails', string>>(
+    urls.profilesDatabaseUrl,
+    `select (select count(*) from profiles.profile where status = 'active') as profiles,
+            (select count(*) from profiles.preferences where status = 'active') as preferences,
+            (select count(*) from profiles.mail) as mails`,
   );
   return {
     stock: new Map(
@@ -31,6 +44,13 @@ export async function auditParticipants(urls: ParticipantDatabases): Promise<Aud
     ),
     money: { opening: Number(sums?.opening), balance: Number(sums?.balance) },
     takings: Number(sums?.takings),
+    held: Number(sums?.held),
+    credits: Number(sums?.credits),
+    users: {
+      profiles: Number(users?.profiles),
+      preferences: Number(users?.preferences),
+      mails: Number(users?.mails),
+    },
   };
 }
 

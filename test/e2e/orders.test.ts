@@ -9,6 +9,7 @@ import { openShop, type Shop } from '../support/shop.js';
 const producer = useDatabase('producer');
 const inventory = useDatabase('inventory');
 const accounts = useDatabase('accounts');
+const profiles = useDatabase('profiles');
 let api: MainProcess;
 let worker: MainProcess;
 let participants: MainProcess;
@@ -16,12 +17,13 @@ let env: Record<string, string>;
 let shop: Shop;
 
 beforeAll(async () => {
-  const port = await findFreePorts(6);
+  const port = await findFreePorts(7);
   env = {
     PORT: `${port}`,
     DATABASE_URL: producer.url,
     SETTLE_INVENTORY_DATABASE_URL: inventory.url,
     SETTLE_ACCOUNTS_DATABASE_URL: accounts.url,
+    SETTLE_PROFILES_DATABASE_URL: profiles.url,
     TEMPORAL_ADDRESS: process.env.SETTLE_TEST_TEMPORAL_ADDRESS!,
     SETTLE_TASK_QUEUE: `orders-${randomUUID()}`,
     LOG_LEVEL: 'warn',

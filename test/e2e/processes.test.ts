@@ -5,9 +5,10 @@ import { runMain, startMain } from '../support/processes.js';
 const producer = useDatabase('producer');
 const inventory = useDatabase('inventory');
 const accounts = useDatabase('accounts');
+const profiles = useDatabase('profiles');
 
 async function environment(): Promise<Record<string, string>> {
-  const port = String(await findFreePorts(6));
+  const port = String(await findFreePorts(7));
   return {
     PORT: port,
     // Temporal is shared with other test files; the queue keeps their workflows apart
@@ -15,6 +16,7 @@ async function environment(): Promise<Record<string, string>> {
     DATABASE_URL: producer.url,
     SETTLE_INVENTORY_DATABASE_URL: inventory.url,
     SETTLE_ACCOUNTS_DATABASE_URL: accounts.url,
+    SETTLE_PROFILES_DATABASE_URL: profiles.url,
     TEMPORAL_ADDRESS: process.env.SETTLE_TEST_TEMPORAL_ADDRESS!,
   };
 }

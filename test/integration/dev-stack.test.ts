@@ -22,7 +22,7 @@ async function makeInstallation(): Promise<Installation> {
   // the latest first: whatever a failed test has left running goes before its folder
   onFinish(() => rmSync(dataDir, { recursive: true, force: true }));
   onFinish(() => notedServers({ dataDir }).forEach((pid) => process.kill(pid, 'SIGKILL')));
-  return { dataDir, env: { PORT: String(await findFreePorts(6)), SETTLE_DATA_DIR: dataDir } };
+  return { dataDir, env: { PORT: String(await findFreePorts(7)), SETTLE_DATA_DIR: dataDir } };
 }
 
 const start = ({ env }: Installation): Promise<MainProcess> => startMain({ args: ['dev'], env });
@@ -123,6 +123,7 @@ test.each([
   [3, 'PostgreSQL', 'SETTLE_POSTGRES_PORT'],
   [4, 'Temporal', 'SETTLE_TEMPORAL_PORT'],
   [5, 'the Temporal Web UI', 'SETTLE_UI_PORT'],
+  [6, 'the profiles participant', 'SETTLE_PROFILES_PORT'],
 ])('a port in use is one line, and nothing is started: PORT + %d, for %s', async (offset, use, setting) => {
   const { env, dataDir } = await makeInstallation();
   const port = Number(env.PORT) + offset;

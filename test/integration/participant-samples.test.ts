@@ -12,6 +12,7 @@ import { freshSagaId, messageFor, repeat } from '../support/participant-kit.js';
 
 const stockDatabase = useDatabase('inventory');
 const moneyDatabase = useDatabase('accounts');
+const profilesDatabase = useDatabase('profiles');
 let stockPool: pg.Pool;
 let moneyPool: pg.Pool;
 let stock: Participant;
@@ -33,7 +34,11 @@ afterAll(async () => {
 });
 
 function databaseUrls(): ParticipantDatabases {
-  return { inventoryDatabaseUrl: stockDatabase.url, accountsDatabaseUrl: moneyDatabase.url };
+  return {
+    inventoryDatabaseUrl: stockDatabase.url,
+    accountsDatabaseUrl: moneyDatabase.url,
+    profilesDatabaseUrl: profilesDatabase.url,
+  };
 }
 
 type Items = readonly { sku: string; quantity: number }[];

@@ -6,6 +6,7 @@ import { freshSagaId } from '../support/participant-kit.js';
 
 const inventoryDatabase = useDatabase('inventory');
 const accountsDatabase = useDatabase('accounts');
+const profilesDatabase = useDatabase('profiles');
 const pool = usePool(accountsDatabase);
 
 function optionsWith(given: Partial<ParticipantsOptions> = {}): ParticipantsOptions {
@@ -13,8 +14,10 @@ function optionsWith(given: Partial<ParticipantsOptions> = {}): ParticipantsOpti
     host: '127.0.0.1',
     inventoryPort: 0,
     accountsPort: 0,
+    profilesPort: 0,
     inventoryDatabaseUrl: inventoryDatabase.url,
     accountsDatabaseUrl: accountsDatabase.url,
+    profilesDatabaseUrl: profilesDatabase.url,
     ...given,
   };
 }
@@ -55,7 +58,7 @@ describe('the sample participants', () => {
     }
   });
 
-  it('start both or neither: a taken port leaves nobody listening', async () => {
+  it('start all or none: a taken port leaves nobody listening', async () => {
     const first = await startParticipants(optionsWith());
     try {
       const accountsPort = Number(new URL(first.urls.accounts).port);

@@ -8,6 +8,8 @@ import { createPool, withTransaction } from '../../src/db/pool.js';
 import { seedCustomers } from '../../src/db/orders.js';
 import type { StartableSaga } from '../../src/api/saga-starter.js';
 import { placeOrderSaga } from '../../workflows/orders.js';
+import { payInvoiceSaga } from '../../workflows/payments.js';
+import { registerUserSaga } from '../../workflows/registrations.js';
 
 /** A starter that starts nothing and remembers everything. */
 export interface RecordingStarter extends ApiStarter {
@@ -35,7 +37,7 @@ export async function startTestApi(
   const api = await startApi({
     config: { ...CONFIG, ...config },
     pool,
-    definitions: { placeOrder: placeOrderSaga },
+    definitions: { placeOrder: placeOrderSaga, payInvoice: payInvoiceSaga, registerUser: registerUserSaga },
     starter,
     logger: loggerTo(lines),
     ...options,

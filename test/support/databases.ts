@@ -3,7 +3,7 @@ import pg from 'pg';
 import { eventually } from './eventually.js';
 
 /** Whose database: the producer's (ledger and shop), or one participant's. */
-export type DatabaseName = 'producer' | 'inventory' | 'accounts';
+export type DatabaseName = 'producer' | 'inventory' | 'accounts' | 'profiles';
 
 /** A migrated database of a test's own. */
 export interface TestDatabase {

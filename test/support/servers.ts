@@ -36,12 +36,13 @@ async function startDatabases(): Promise<string> {
   stops.push(() => server.stop());
   const client = new pg.Client(server.url('postgres'));
   await client.connect();
-  const templates = ['producer', 'inventory', 'accounts'].map((name) => `${name}_template`);
+  const templates = ['producer', 'inventory', 'accounts', 'profiles'].map((name) => `${name}_template`);
   for (const name of templates) await client.query(`create database ${name}`);
   await migrate(server.url('producer_template'));
   await migrateParticipants({
     inventoryDatabaseUrl: server.url('inventory_template'),
     accountsDatabaseUrl: server.url('accounts_template'),
+    profilesDatabaseUrl: server.url('profiles_template'),
   });
   // a template can be copied only while nobody is connected to it
   for (const name of templates) await client.query(`alter database ${name} allow_connections false`);

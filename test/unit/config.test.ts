@@ -18,7 +18,7 @@ describe('what is unset', () => {
   test('has the defaults of the table', () => {
     const config = loadConfig({});
     expect(config).toMatchObject({
-      ...{ host: '127.0.0.1', port: 3000, inventoryPort: 3001, accountsPort: 3002 },
+      ...{ host: '127.0.0.1', port: 3000, inventoryPort: 3001, accountsPort: 3002, profilesPort: 3006 },
       ...{ postgresPort: 3003, temporalPort: 3004, uiPort: 3005, dataDir: resolve('.settle') },
       ...{ databaseUrl: undefined, backlog: 10_000, logLevel: 'info', apiKeys: new Map() },
       temporal: { address: undefined, namespace: 'default', taskQueue: 'settle', uiUrl: 'http://127.0.0.1:3005' },
@@ -94,6 +94,7 @@ describe('a wrong value is told in one line with the variable, the value and the
     ['DATABASE_URL', 'mysql://u:hunter2@h/d'],
     ['SETTLE_INVENTORY_DATABASE_URL', 'hunter2'],
     ['SETTLE_ACCOUNTS_DATABASE_URL', 'hunter2'],
+    ['SETTLE_PROFILES_DATABASE_URL', 'hunter2'],
     ['SETTLE_API_KEYS', 'hunter2:a b'],
     ['SETTLE_API_KEYS', 'hunter2,hunter2:x'],
   ])('a secret one does not show: %s', (name, value) => {

@@ -15,11 +15,15 @@ export interface FaultServers {
   stop(): Promise<void>;
 }
 
+/** A service with a database; the profiles service is only there to be started, and keeps no journal. */
+export type FaultService = JournaledService | 'profiles';
+
 /** The database of each service; its template is migrated, seeded, and has its journal. */
-export const DATABASE_OF: Readonly<Record<JournaledService, string>> = {
+export const DATABASE_OF: Readonly<Record<FaultService, string>> = {
   orders: 'settle',
   inventory: 'inventory',
   accounts: 'accounts',
+  profiles: 'profiles',
 };
 
 /** Starts PostgreSQL and Temporal for fault tests: on ports and folders of their own. */
@@ -38,8 +42,12 @@ export async function startFaultServers(): Promise<FaultServers> {
 }
 
 async function prepareTemplates(postgres: TestPostgres): Promise<void> {
-  const url = (service: JournaledService): string => postgres.url(`${DATABASE_OF[service]}_template`);
-  const participants = { inventoryDatabaseUrl: url('inventory'), accountsDatabaseUrl: url('accounts') };
+  const url = (service: FaultService): string => postgres.url(`${DATABASE_OF[service]}_template`);
+  const participants = {
+    inventoryDatabaseUrl: url('inventory'),
+    accountsDatabaseUrl: url('accounts'),
+    profilesDatabaseUrl: url('profiles'),
+  };
   await migrate(url('orders'));
   await migrateParticipants(participants);
   await seedParticipants(participants);
@@ -51,11 +59,11 @@ async function prepareTemplates(postgres: TestPostgres): Promise<void> {
   }
 }
 
-/** Creates the three databases of a run from their templates; returns their URLs. */
+/** Creates the databases of a run from their templates; returns their URLs. */
 export async function createRunDatabases(
   { postgres }: FaultServers,
   run: string,
-): Promise<Readonly<Record<JournaledService, string>>> {
+): Promise<Readonly<Record<FaultService, string>>> {
   const client = new pg.Client({ connectionString: postgres.url('postgres') });
   await client.connect();
   try {
@@ -65,6 +73,6 @@ export async function createRunDatabases(
   } finally {
     await client.end();
   }
-  const url = (service: JournaledService): string => postgres.url(`${DATABASE_OF[service]}_${run}`);
-  return { orders: url('orders'), inventory: url('inventory'), accounts: url('accounts') };
+  const url = (service: FaultService): string => postgres.url(`${DATABASE_OF[service]}_${run}`);
+  return { orders: url('orders'), inventory: url('inventory'), accounts: url('accounts'), profiles: url('profiles') };
 }

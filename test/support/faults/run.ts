@@ -5,6 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { Client, Connection } from '@temporalio/client';
 import pg from 'pg';
 import { findFreePorts } from '../../../src/dev/ports.js';
+import * as messages from '../../../src/messages/index.js';
 import { check } from './checker.js';
 import { openJournal, readJournal } from './client-journal.js';
 import { collectBooks, collectEffects, collectInbox, collectLedger, type Databases } from './collect.js';
@@ -66,16 +67,17 @@ export async function openRun(servers: FaultServers, build: Build): Promise<Run>
     inventory: createPool(urls.inventory),
     accounts: createPool(urls.accounts),
   };
-  const ports = await findFreePorts(6);
+  const ports = await findFreePorts(7);
   const edges = { inventory: await startProxy(ports + 1), accounts: await startProxy(ports + 2) };
   const routes = join(folder, 'routes.json');
-  await writeFile(routes, JSON.stringify(routesThrough(edges)));
+  await writeFile(routes, JSON.stringify(routesThrough(edges, ports + 6)));
   const connection = Connection.lazy({ address: servers.temporal.address });
   const env = {
     PORT: `${ports}`,
     DATABASE_URL: urls.orders,
     SETTLE_INVENTORY_DATABASE_URL: urls.inventory,
     SETTLE_ACCOUNTS_DATABASE_URL: urls.accounts,
+    SETTLE_PROFILES_DATABASE_URL: urls.profiles,
     TEMPORAL_ADDRESS: servers.temporal.address,
     SETTLE_TASK_QUEUE: name,
     SETTLE_ROUTES: routes,
@@ -211,16 +213,19 @@ function createPool(connectionString: string): pg.Pool {
   return pool;
 }
 
-function routesThrough({ inventory, accounts }: Run['edges']): Record<string, { url: string }> {
-  const route = ({ port }: Proxy, type: string): { url: string } => ({
-    url: `http://127.0.0.1:${port}/messages/${type}`,
-  });
-  return {
-    'inventory.deduct': route(inventory, 'inventory.deduct'),
-    'inventory.release': route(inventory, 'inventory.release'),
-    'accounts.debit': route(accounts, 'accounts.debit'),
-    'accounts.refund': route(accounts, 'accounts.refund'),
-  };
+/** Orders go through the proxies; the profiles service, which they do not need, is reached as it is. */
+function routesThrough({ inventory, accounts }: Run['edges'], profilesPort: number): Record<string, { url: string }> {
+  const routesTo = (port: number, contracts: object): [string, { url: string }][] =>
+    (Object.values(contracts) as { type: string }[]).map(({ type }) => [
+      type,
+      { url: `http://127.0.0.1:${port}/messages/${type}` },
+    ]);
+  return Object.fromEntries([
+    ...routesTo(inventory.port, messages.inventory),
+    ...routesTo(accounts.port, messages.accounts),
+    ...routesTo(profilesPort, { ...messages.profiles }),
+    ...routesTo(profilesPort, { ...messages.preferences }),
+  ]);
 }
 
 async function untilQuiet(
