@@ -48,7 +48,9 @@ export async function runStep(run: SagaRun, step: PlanStep, context: StepContext
     if (failure.kind === 'rejected')
       context.begun.splice(0, Infinity, ...context.begun.filter((begun) => begun !== step));
     const end = giveUp(step, failure.reason, mayCompensate(step, failure) ? 'compensate' : 'parked');
-    return { ...end, isCancelled: failure.kind === 'unknown' && failure.isCancelled };
+    // an attempt under way when its saga is stopped may fail with an error of its own; it is not tried again, and not the cause
+    const isStopped = CancellationScope.current().consideredCancelled;
+    return { ...end, isCancelled: failure.kind === 'unknown' && (failure.isCancelled || isStopped) };
   }
 }
 
