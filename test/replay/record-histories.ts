@@ -1,31 +1,36 @@
 // Records the histories that replay.test.ts keeps:
 //   node --import ./test/support/typescript.js test/replay/record-histories.ts <temporal address> <postgres url>
 // Run it only for a new kind of ending: a stored history is never replaced, for it stands for the sagas in flight.
-import { existsSync, writeFileSync } from 'node:fs';
+import { existsSync, realpathSync, writeFileSync } from 'node:fs';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { dirname } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { historyToJSON } from '@temporalio/common/lib/proto-utils.js';
 import { NativeConnection, Worker } from '@temporalio/worker';
 import type pg from 'pg';
 import { v7 as uuidv7 } from 'uuid';
 import * as orders from '../../activities/orders.js';
+import * as payments from '../../activities/payments.js';
+import * as registrations from '../../activities/registrations.js';
 import { createSagaActivities, type ActivityDependencies } from '../../activities/saga-activities.js';
 import { createClient, ensureSearchAttributes } from '../../src/api/temporal.js';
 import { migrate } from '../../src/db/migrate.js';
 import { seedCustomers } from '../../src/db/orders.js';
+import { seedInvoices } from '../../src/db/payments.js';
 import { createPool, withTransaction } from '../../src/db/pool.js';
 import { acceptSaga, startOf } from '../../src/db/saga-store.js';
 import type { Plan } from '../../src/saga/plan.js';
 import { createRouter } from '../../src/transports/router.js';
 import { definitions } from '../../workflows/definitions.js';
-import { placeOrderSaga } from '../../workflows/orders.js';
 import { bundleSources } from '../support/workflow-bundle.js';
 
 /** What a participant answers: a status, or nothing at all. */
 type Behaviour = (type: string) => number | 'silence';
 
 interface Ending {
+  /** The word of the scenario, as in `orders-completed`. @default 'orders' */
+  readonly scenario?: keyof typeof SCENARIOS;
   readonly behaviour: Behaviour;
   /** What is done to the saga once it is in trouble. */
   readonly act?: 'cancel' | 'retry';
@@ -48,6 +53,21 @@ const ENDINGS: Readonly<Record<string, Ending>> = {
     act: 'retry',
     heal: only('accounts.debit', 409),
   },
+  'payments-completed': { scenario: 'payments', behaviour: healthy },
+  'payments-rejected': { scenario: 'payments', behaviour: only('accounts.reserve', 409) },
+  'payments-capture-rejected': { scenario: 'payments', behaviour: only('accounts.capture', 409) },
+  'payments-timed-out': { scenario: 'payments', behaviour: only('accounts.reserve', 'silence') },
+  // the pivot has no undo: in doubt about it the saga waits for a person, and then goes on
+  'payments-parked': {
+    scenario: 'payments',
+    behaviour: only('accounts.capture', 'silence'),
+    act: 'retry',
+    heal: healthy,
+  },
+  'registrations-completed': { scenario: 'registrations', behaviour: healthy },
+  'registrations-rejected': { scenario: 'registrations', behaviour: only('profiles.create', 409) },
+  'registrations-timed-out': { scenario: 'registrations', behaviour: only('accounts.credit', 'silence') },
+  'registrations-cancelled': { scenario: 'registrations', behaviour: only('accounts.credit', 503), act: 'cancel' },
 };
 
 const RESULTS: Readonly<Record<string, object>> = {
@@ -55,6 +75,48 @@ const RESULTS: Readonly<Record<string, object>> = {
   'inventory.release': { released: 1 },
   'accounts.debit': { entryId: 'e-1', balance: 1 },
   'accounts.refund': { refunded: 1 },
+  'accounts.reserve': { reservationId: 'r-1' },
+  'accounts.release': { released: 1 },
+  'accounts.capture': { captured: 1 },
+  'accounts.credit': { entryId: 'e-1', balance: 1 },
+  'accounts.take-back': { takenBack: 1 },
+  'profiles.create': { profileId: 'p-1' },
+  'profiles.delete': { deleted: 1 },
+  'profiles.send-welcome': { mailId: 'm-1' },
+  'preferences.create': { preferencesId: 'p-1' },
+  'preferences.delete': { deleted: 1 },
+};
+
+let invoices = 0;
+
+/** What each scenario's saga is started with: no two recordings meet in a business row. */
+const SCENARIOS = {
+  orders: {
+    type: 'place-order',
+    input: () => ({
+      orderId: `ord_${uuidv7()}`,
+      customerId: 'c-1',
+      currency: 'EUR',
+      items: [{ sku: 'book', quantity: 1, unitPrice: 1_250 }],
+    }),
+  },
+  payments: {
+    type: 'pay-invoice',
+    input: () => ({
+      paymentId: `pay_${uuidv7()}`,
+      invoiceId: `i-${(invoices += 1)}`,
+      accountId: 'c-1',
+      currency: 'EUR',
+      amount: 5_000,
+    }),
+  },
+  registrations: {
+    type: 'register-user',
+    input: () => {
+      const userId = `usr_${uuidv7()}`;
+      return { userId, userName: userId.slice(-30), email: `${userId}@example.org` };
+    },
+  },
 };
 
 let behaviour: Behaviour = healthy;
@@ -82,31 +144,20 @@ function hurried(plan: Plan): Plan {
 
 async function record(
   name: string,
-  { behaviour: first, act, heal }: Ending,
+  { behaviour: first, act, heal, scenario = 'orders' }: Ending,
   { pool, client }: Recorder,
 ): Promise<void> {
   behaviour = first;
-  const orderId = `ord_${uuidv7()}`;
-  const input = {
-    orderId,
-    customerId: 'c-1',
-    currency: 'EUR',
-    items: [{ sku: 'book', quantity: 1, unitPrice: 1_250 }],
-  };
-  const plan = act === 'cancel' ? placeOrderSaga.plan : hurried(placeOrderSaga.plan);
+  const { type, input: inputOf } = SCENARIOS[scenario];
+  const definition = definitions.find((each) => each.type === type)!;
+  const input = inputOf();
+  const plan = act === 'cancel' ? definition.plan : hurried(definition.plan);
   const id = `sg_${uuidv7()}`;
   const accepted = await acceptSaga(pool, {
-    ...{
-      id,
-      tenantId: 'default',
-      idempotencyKey: id,
-      requestHash: 'recorded',
-      type: 'place-order',
-      businessKey: orderId,
-    },
-    ...{ plan, input },
+    ...{ id, tenantId: 'default', idempotencyKey: id, requestHash: 'recorded', type },
+    ...{ businessKey: definition.businessKey(input), plan, input },
   });
-  const handle = await client.workflow.start('placeOrder', {
+  const handle = await client.workflow.start(definition.workflow, {
     workflowId: id,
     taskQueue: 'record',
     args: [startOf(accepted)],
@@ -127,7 +178,12 @@ async function record(
 
 /** A history names the folder and the host that it was recorded on; neither matters to a replay. */
 function withoutMachine(json: string): string {
-  return json.replaceAll(process.cwd(), '.').replace(/\d+@[\w.-]+/g, 'recorder');
+  // the dependencies may be linked from elsewhere
+  const elsewhere = dirname(realpathSync('node_modules'));
+  return json
+    .replaceAll(elsewhere, '.')
+    .replaceAll(process.cwd(), '.')
+    .replace(/\d+@[\w.-]+/g, 'recorder');
 }
 
 interface Recorder {
@@ -147,6 +203,7 @@ async function main(address: string, databaseUrl: string): Promise<void> {
   await migrate(databaseUrl);
   const pool = createPool(databaseUrl);
   await withTransaction(pool, seedCustomers);
+  await withTransaction(pool, seedInvoices);
   const server = await startParticipants();
   const base = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
   const router = createRouter(
@@ -159,7 +216,9 @@ async function main(address: string, databaseUrl: string): Promise<void> {
   const client = createClient(connection, config);
   await ensureSearchAttributes(client, config);
   const localWorks: ActivityDependencies['localWorks'] = new Map(
-    Object.entries(orders).map(([name, work]) => [`orders.${name}`, work as never]),
+    Object.entries({ orders, payments, registrations }).flatMap(([scenario, works]) =>
+      Object.entries(works).map(([name, work]) => [`${scenario}.${name}`, work as never] as const),
+    ),
   );
   const activities = createSagaActivities({ pool, router, definitions, localWorks });
   const worker = await Worker.create({

@@ -25,13 +25,22 @@ function load(name: string): StoredHistory {
 }
 
 describe('promise 9: sagas in flight go on under new code', () => {
-  test('there is a history for each way in which an order can end or wait', () => {
+  test('there is a history for each way in which the saga of a scenario can end or wait', () => {
     expect(names.map((name) => name.replace('.json', '')).sort()).toEqual([
       'orders-cancelled',
       'orders-completed',
       'orders-parked',
       'orders-rejected',
       'orders-timed-out',
+      'payments-capture-rejected',
+      'payments-completed',
+      'payments-parked',
+      'payments-rejected',
+      'payments-timed-out',
+      'registrations-cancelled',
+      'registrations-completed',
+      'registrations-rejected',
+      'registrations-timed-out',
     ]);
   });
 
