@@ -68,7 +68,7 @@ export const ACCOUNTS_SEED = `
 insert into accounts.account (id, kind, currency, opening, balance, allow_negative, closed_at)
 select 'c-' || n, 'customer', 'EUR', 100000000, 100000000, false, null::timestamptz from generate_series(1, 1000) as n
 union all select 'c-poor', 'customer', 'EUR', 0, 0, false, null
-union all select 'c-closed', 'customer', 'EUR', 100000000, 100000000, false, clock_timestamp()
+union all select 'c-closed', 'customer', 'EUR', 1000000, 1000000, false, clock_timestamp()
 union all select kind || '-' || lpad(n::text, 2, '0'), kind, 'EUR', 0, 0, kind = 'fund', null
             from generate_series(0, ${SHARDS - 1}) as n, unnest(array['merchant', 'holding', 'fund']) as kind
 on conflict (id) do nothing`;

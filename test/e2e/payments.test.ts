@@ -140,7 +140,7 @@ test('when all is done the books balance: every invoice paid is money taken, and
   );
   const [paid] = await town.query<{ sum: number }>(
     'producer',
-    `select sum(amount)::int as sum from billing.invoice where status = 'paid'`,
+    `select coalesce(sum(amount), 0)::int as sum from billing.invoice where status = 'paid'`,
   );
   expect(sums).toEqual({ moved: 0, held: 0, taken: paid!.sum });
   expect(
@@ -149,7 +149,7 @@ test('when all is done the books balance: every invoice paid is money taken, and
   expect(
     await town.query(
       'accounts',
-      `select account.id from accounts.account left join accounts.entry on account_id = id
+      `select account.id from accounts.account left join accounts.entry on account_id = account.id
         group by account.id having balance <> opening + coalesce(sum(amount), 0)`,
     ),
   ).toEqual([]);
