@@ -3,7 +3,7 @@ import type { SagaDefinition } from '../src/saga/define-saga.js';
 import type { Reason } from '../src/saga/errors.js';
 import type { EffectId } from '../src/saga/ids.js';
 import type { LocalWork } from '../src/saga/local-work.js';
-import type { SagaOutcome } from '../src/saga/state.js';
+import type { SagaOutcome, StateRecord } from '../src/saga/state.js';
 import { recordState, settleSaga, type StateChange } from '../src/db/saga-store.js';
 import type { Transaction } from '../src/db/pool.js';
 import type { Router } from '../src/transports/router.js';
@@ -48,8 +48,8 @@ export interface SagaActivities {
   runLocal(args: LocalArgs): Promise<unknown>;
   /** Sends a message and records the participant's answer in the ledger; returns its result. */
   dispatch(args: DispatchArgs): Promise<unknown>;
-  /** Records a state that is not the end; returns why the saga compensates, as first recorded. */
-  recordState(change: StateChange): Promise<Reason | undefined>;
+  /** Records a state that is not the end; returns what the ledger knows. */
+  recordState(change: StateChange): Promise<StateRecord>;
   /** Ends the saga. */
   settle(end: { readonly sagaId: string; readonly outcome: SagaOutcome; readonly reason?: Reason }): Promise<void>;
 }

@@ -33,11 +33,17 @@ async function runSaga(definition: SagaDefinition, start: SagaStart): Promise<Sa
     isParked: false,
     retries: 0,
   };
-  const reason = (await goForward(run)) ?? (await complete(run));
-  if (!reason) return end(run, 'completed');
-  const cause = await compensate(run, reason);
-  await settle(run, 'compensated', cause);
-  return end(run, 'compensated', cause);
+  for (;;) {
+    const reason = (await goForward(run)) ?? (await complete(run));
+    if (!reason) return end(run, 'completed');
+    const recorded = await compensate(run, reason);
+    if (recorded.outcome) return end(run, recorded.outcome, recorded.reason);
+    if (!recorded.mustGoForward) {
+      await settle(run, 'compensated', recorded.reason);
+      return end(run, 'compensated', recorded.reason);
+    }
+    run.hasPassedPivot = true;
+  }
 }
 
 /** Settles as completed; returns why not, when the ledger has decided to compensate before this workflow was started. */
@@ -54,7 +60,7 @@ async function complete(run: SagaRun): Promise<Reason | undefined> {
 
 /** Runs the plan's items in order. Returns undefined when all are done, else why the saga must compensate. */
 async function goForward(run: SagaRun): Promise<Reason | undefined> {
-  const forward = new CancellationScope({ cancellable: true });
+  const forward = new CancellationScope({ cancellable: !run.hasPassedPivot });
   const abort: Abort = (reason) => {
     if (run.hasPassedPivot || run.abortReason) return;
     run.abortReason = reason;

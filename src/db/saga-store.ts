@@ -1,9 +1,9 @@
 import type pg from 'pg';
 import { FencedError, type Reason } from '../saga/errors.js';
 import { effectKey } from '../saga/ids.js';
-import type { Plan } from '../saga/plan.js';
-import { isTerminal, type SagaOutcome, type SagaStart, type SagaState } from '../saga/state.js';
-import type { Transaction } from './pool.js';
+import { allSteps, type Plan } from '../saga/plan.js';
+import { isTerminal, type SagaOutcome, type SagaStart, type SagaState, type StateRecord } from '../saga/state.js';
+import { withTransaction, type Transaction } from './pool.js';
 
 /** A saga as a client asks for it. */
 export interface NewSaga {
@@ -136,19 +136,67 @@ export interface StateChange {
 /**
  * Records a change of state; repeating it changes nothing, and a settled saga stays as it is.
  * `reason` is why the saga compensates, and the first one recorded stays; why it is parked stands beside it.
- *
- * @returns the reason for compensating that stands in the ledger
+ * The decision to compensate is the fence: what `begun` does not name will never be sent.
  */
-export async function recordState(pool: pg.Pool, { sagaId, state, reason }: StateChange): Promise<Reason | undefined> {
-  const { rows } = await pool.query<{ reason: Reason | null }>(
-    `update settle.saga
-        set state = $2, updated_at = clock_timestamp(),
-            reason = case when $2 = 'parked' then reason else coalesce(reason, $3) end,
-            park_reason = case when $2 = 'parked' then $3::jsonb end
-      where id = $1 and finished_at is null returning reason`,
-    [sagaId, state, reason ? JSON.stringify(reason) : null],
+export async function recordState(pool: pg.Pool, { sagaId, state, reason }: StateChange): Promise<StateRecord> {
+  return withTransaction(pool, async (tx) => {
+    const standing = await lockSaga(tx, sagaId);
+    if (!standing) return {};
+    if (isTerminal(standing.state)) return { outcome: standing.state, reason: standing.reason ?? undefined };
+    const begun = state === 'compensating' ? await findBegun(tx, sagaId) : [];
+    if (!standing.reason && hasPassedPivot(standing.plan, begun)) return { mustGoForward: true };
+    const { rows } = await tx.query<{ reason: Reason | null }>(
+      `update settle.saga
+          set state = $2, updated_at = clock_timestamp(),
+              reason = case when $2 = 'parked' then reason else coalesce(reason, $3) end,
+              park_reason = case when $2 = 'parked' then $3::jsonb end
+        where id = $1 returning reason`,
+      [sagaId, state, reason ? JSON.stringify(reason) : null],
+    );
+    return { reason: rows[0]?.reason ?? undefined, begun: begun.map(({ step }) => step) };
+  });
+}
+
+interface Standing {
+  readonly state: SagaState;
+  readonly reason: Reason | null;
+  readonly plan: Plan;
+}
+
+async function lockSaga(tx: Transaction, sagaId: string): Promise<Standing | undefined> {
+  const { rows } = await tx.query<Standing>(
+    'select state, reason, plan from settle.saga where id = $1 for no key update',
+    [sagaId],
   );
-  return rows[0]?.reason ?? undefined;
+  return rows[0];
+}
+
+/** A step whose `do` was sent or applied, and was not rejected. */
+interface Begun {
+  readonly step: string;
+  /** Definitely applied. */
+  readonly isDone: boolean;
+}
+
+/** Exact, as no `do` begins without the lock on its saga. */
+async function findBegun(tx: Transaction, sagaId: string): Promise<readonly Begun[]> {
+  const { rows } = await tx.query<Begun>({
+    name: 'find-begun',
+    text: `select step, status = 'sent' as "isDone" from settle.message_log
+            where saga_id = $1 and action = 'do' and attempts > 0 and status <> 'rejected'
+           union all
+           select step, true from settle.step_effect where saga_id = $1 and action = 'do' and status = 'applied'`,
+    values: [sagaId],
+  });
+  return rows;
+}
+
+function hasPassedPivot(plan: Plan, begun: readonly Begun[]): boolean {
+  return allSteps(plan).some(({ name, kind, undo }) => {
+    const trace = kind === 'compensatable' ? undefined : begun.find(({ step }) => step === name);
+    // one that may have happened and has no undo can be neither taken back nor given up
+    return trace !== undefined && (trace.isDone || undo === undefined);
+  });
 }
 
 /**

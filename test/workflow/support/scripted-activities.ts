@@ -1,6 +1,7 @@
 import { ApplicationFailure } from '@temporalio/common';
 import type { DispatchArgs, LocalArgs, SagaActivities } from '../../../activities/saga-activities.js';
 import type { Reason } from '../../../src/saga/errors.js';
+import type { StateRecord } from '../../../src/saga/state.js';
 
 /** What an attempt does; the last one of a script is repeated. */
 export type Attempt = 'done' | 'rejected' | 'unknown' | 'parked' | 'fenced' | Promise<void>;
@@ -21,8 +22,12 @@ export interface ScriptedActivities extends SagaActivities {
  * Makes scripted activities.
  *
  * @param script effect, e.g. `second/do`, to what its attempts do; an effect without one is done at once
+ * @param records what the ledger answers when a state is entered, by state
  */
-export function scriptedActivities(script: Readonly<Record<string, readonly Attempt[]>>): ScriptedActivities {
+export function scriptedActivities(
+  script: Readonly<Record<string, readonly Attempt[]>>,
+  records: Readonly<Record<string, StateRecord>> = {},
+): ScriptedActivities {
   const log: string[] = [];
   const attempts = new Map<string, number>();
   const reasons = new Map<string, Reason | undefined>();
@@ -56,7 +61,7 @@ export function scriptedActivities(script: Readonly<Record<string, readonly Atte
     },
     recordState: ({ state, reason }) => {
       enter(state, reason);
-      return Promise.resolve(reason);
+      return Promise.resolve({ reason, ...records[state] });
     },
     settle: ({ outcome, reason }) => {
       enter(outcome, reason);

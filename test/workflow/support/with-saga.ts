@@ -5,7 +5,7 @@ import { withQuickAttempts } from '../../../activities/quick-attempts.js';
 import { ensureSearchAttributes } from '../../../src/api/temporal.js';
 import type { SagaDefinition } from '../../../src/saga/define-saga.js';
 import { sagaId } from '../../../src/saga/ids.js';
-import type { SagaEnd, SagaStart } from '../../../src/saga/state.js';
+import type { SagaEnd, SagaStart, StateRecord } from '../../../src/saga/state.js';
 import { bundleSources, quietRuntime } from '../../support/workflow-bundle.js';
 import { scriptedActivities, type Attempt, type ScriptedActivities } from './scripted-activities.js';
 
@@ -47,16 +47,19 @@ export async function withSaga(
   {
     definition,
     script = {},
+    records = {},
     start = {},
   }: {
     definition: SagaDefinition<never> | SagaDefinition<{ wanted?: boolean }>;
     script?: Script;
+    /** What the ledger knows when a state is entered. */
+    records?: Readonly<Record<string, StateRecord>>;
     start?: Partial<SagaStart>;
   },
   check: (running: Running) => Promise<void>,
 ): Promise<void> {
   const id = sagaId(uuidv7());
-  const activities = scriptedActivities(script);
+  const activities = scriptedActivities(script, records);
   const { runLocal, dispatch, recordState, settle } = activities;
   const worker = await Worker.create({
     connection,
