@@ -43,7 +43,7 @@ test('promise 1: the outcome that was settled first stands, and who settles othe
 test('promise 6: the decision to compensate names every step that was begun, whoever began it', async () => {
   const { id } = await acceptSaga(pool, newSaga());
   const effect = (step: string) => ({ sagaId: id, step, action: 'do' }) as const;
-  const claim = (step: string) =>
+  const claim = (step: string): Promise<unknown> =>
     claimMessage(pool, { effect: effect(step), tenantId: 'default', type: `test.${step}`, payload: {} });
   await claim('stock');
   await claim('payment');
