@@ -21,8 +21,10 @@ export interface LocalArgs {
   readonly saga: string;
   readonly input: unknown;
   readonly results: Readonly<Record<string, unknown>>;
-  /** The message steps that follow: those whose payloads are known by then are written in the same transaction. */
-  readonly owes: readonly string[];
+  /** The message steps that follow, as planned: those whose payloads are known by then are written in the same transaction. */
+  readonly owes: readonly { readonly step: string; readonly type: string }[];
+  /** How often an operator has asked for another try: it runs again over a rejection. @default 0 */
+  readonly revision?: number;
 }
 
 /** A message step. */
@@ -34,8 +36,12 @@ export interface DispatchArgs {
   readonly saga: string;
   /** Absent for an undo: it is sent what its `do` was sent. */
   readonly payload?: unknown;
+  /** How often an operator has asked for another try: it is sent again over a rejection. @default 0 */
+  readonly revision?: number;
   /** One attempt, in ms. @default 5000 */
   readonly timeoutMs?: number;
+  /** The longest wait that a participant may ask for, in ms. @default 10000 */
+  readonly maxWaitMs?: number;
 }
 
 /**

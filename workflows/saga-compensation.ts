@@ -39,16 +39,19 @@ async function undoStep(run: SagaRun, step: PlanStep): Promise<void> {
 
 async function callUndo(run: SagaRun, step: PlanStep): Promise<void> {
   const { sagaId, tenantId, input } = run.start;
-  const effect = { sagaId, step: step.name, action: 'undo' } as const;
+  const target = {
+    effect: { sagaId, step: step.name, action: 'undo' } as const,
+    tenantId,
+    saga: run.definition.type,
+    revision: run.retries,
+  };
   const common = { retry: step.undoRetry, summary: `undo ${step.name}: ${step.undo ?? ''}` };
   if (step.type === 'local') {
     const args = {
-      effect,
-      tenantId,
+      ...target,
       work: step.undo!,
       input,
       results: run.results,
-      saga: run.definition.type,
       owes: [],
     };
     await call({ activity: 'runLocal', args, ...common });
@@ -56,7 +59,7 @@ async function callUndo(run: SagaRun, step: PlanStep): Promise<void> {
     // the ledger holds the payload of its `do`, which is what has to be taken back
     await call({
       activity: 'dispatch',
-      args: { effect, tenantId, type: step.undo!, saga: run.definition.type },
+      args: { ...target, type: step.undo! },
       ...common,
     });
   }

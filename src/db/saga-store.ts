@@ -90,7 +90,7 @@ export async function requestCancel(
 ): Promise<'requested' | 'settled' | 'unknown'> {
   const { rows } = await pool.query<{ state: SagaState }>(
     `update settle.saga
-        set cancel_reason = case when finished_at is null then coalesce(cancel_reason, $3) else cancel_reason end,
+        set cancel_reason = case when finished_at is null then coalesce(cancel_reason, $3) else cancel_reason end, scans = 0,
             due_at = case when finished_at is null then clock_timestamp() + interval '${START_GRACE}' end
       where id = $1 and tenant_id = $2
       returning state`,
@@ -102,18 +102,26 @@ export async function requestCancel(
 
 /**
  * The fence before every `do`, and what makes an accepted saga a running one.
+ * A cancel that was accepted holds here too, however late its signal comes: no step that can be taken back begins after it.
  *
- * @throws FencedError with the recorded reason when the saga has decided to compensate or has settled
+ * @throws FencedError with the recorded reason when the saga has decided to compensate, is to be cancelled, or has settled
  */
 export async function enterForward(tx: Transaction, { sagaId, step }: { sagaId: string; step: string }): Promise<void> {
-  const { rows } = await tx.query<{ state: SagaState; reason: Reason | null; goesForward: boolean }>({
+  const { rows } = await tx.query<{
+    state: SagaState;
+    reason: Reason | null;
+    cancelReason: Reason | null;
+    plan: Plan | null;
+  }>({
     name: 'enter-forward',
-    text: `select state, reason,
-                  state in ('accepted', 'running') or (state = 'parked' and reason is null) as "goesForward"
+    text: `select state, reason, cancel_reason as "cancelReason", case when cancel_reason is not null then plan end as plan
              from settle.saga where id = $1 for no key update`,
     values: [sagaId],
   });
   const saga = rows[0];
+  const isCancelled =
+    saga?.plan && allSteps(saga.plan).some(({ name, kind }) => name === step && kind === 'compensatable');
+  const standing = saga?.reason ?? (isCancelled ? saga.cancelReason : null);
   if (saga?.state === 'accepted') {
     await tx.query({
       name: 'enter-running',
@@ -121,9 +129,9 @@ export async function enterForward(tx: Transaction, { sagaId, step }: { sagaId: 
       values: [sagaId],
     });
   }
-  if (saga?.goesForward) return;
-  const reason = saga?.reason ?? { code: saga?.state ?? 'unknown-saga', message: 'the saga no longer goes forward' };
-  throw new FencedError(effectKey({ sagaId, step, action: 'do' }), reason);
+  if (saga && !standing && !isTerminal(saga.state)) return;
+  const ended = { code: saga?.state ?? 'unknown-saga', message: 'the saga no longer goes forward' };
+  throw new FencedError(effectKey({ sagaId, step, action: 'do' }), standing ?? ended);
 }
 
 /** A change of state that is not the end. */
@@ -147,7 +155,7 @@ export async function recordState(pool: pg.Pool, { sagaId, state, reason }: Stat
     if (!standing.reason && hasPassedPivot(standing.plan, begun)) return { mustGoForward: true };
     const { rows } = await tx.query<{ reason: Reason | null }>(
       `update settle.saga
-          set state = $2, updated_at = clock_timestamp(),
+          set state = case when $2 = 'running' and reason is not null then 'compensating' else $2 end, updated_at = clock_timestamp(),
               reason = case when $2 = 'parked' then reason else coalesce(reason, $3) end,
               park_reason = case when $2 = 'parked' then $3::jsonb end
         where id = $1 returning reason`,
@@ -171,19 +179,22 @@ async function lockSaga(tx: Transaction, sagaId: string): Promise<Standing | und
   return rows[0];
 }
 
-/** A step whose `do` was sent or applied, and was not rejected. */
+/** A step whose `do` was applied, or was sent and may have been. */
 interface Begun {
   readonly step: string;
   /** Definitely applied. */
   readonly isDone: boolean;
 }
 
+/** Whether a `do` may have been applied, by its row: of several attempts an earlier one may have been, whatever the last one brought. */
+export const MAYBE_APPLIED = `attempts > 0 and (status <> 'rejected' or attempts > 1)`;
+
 /** Exact, as no `do` begins without the lock on its saga. */
 async function findBegun(tx: Transaction, sagaId: string): Promise<readonly Begun[]> {
   const { rows } = await tx.query<Begun>({
     name: 'find-begun',
     text: `select step, status = 'sent' as "isDone" from settle.message_log
-            where saga_id = $1 and action = 'do' and attempts > 0 and status <> 'rejected'
+            where saga_id = $1 and action = 'do' and ${MAYBE_APPLIED}
            union all
            select step, true from settle.step_effect where saga_id = $1 and action = 'do' and status = 'applied'`,
     values: [sagaId],
@@ -210,26 +221,34 @@ export async function settleSaga(
   pool: pg.Pool,
   { sagaId, outcome, reason }: { sagaId: string; outcome: SagaOutcome; reason?: Reason },
 ): Promise<void> {
-  const { rows } = await pool.query<{ state: SagaState; reason: Reason | null; settles: boolean }>({
+  const settled = await pool.query({
     name: 'settle-saga',
     text: `with settled as (
              update settle.saga
                 set state = $2, reason = coalesce(reason, $3), park_reason = null, due_at = null,
                     updated_at = clock_timestamp(), finished_at = clock_timestamp()
-              where id = $1 and finished_at is null
-                and ($2 = 'compensated' or state in ('accepted', 'running') or (state = 'parked' and reason is null))
+              where id = $1 and finished_at is null and ($2 = 'compensated' or (reason is null and ${MAY_COMPLETE}))
               returning id),
            withdrawn as (
              update settle.message_log m set status = 'withdrawn', finished_at = clock_timestamp()
                from settled where $2 = 'compensated' and m.saga_id = settled.id and m.status in ('pending', 'dead'))
-           select state, reason, exists (select from settled) as settles from settle.saga where id = $1`,
+           select from settled`,
     values: [sagaId, outcome, reason ? JSON.stringify(reason) : null],
   });
+  if (settled.rowCount === 1) return;
+  // a statement of its own: the one above may have waited for another settle, and does not see what that has written
+  const { rows } = await pool.query<{ state: SagaState; reason: Reason | null }>(
+    'select state, coalesce(reason, cancel_reason) as reason from settle.saga where id = $1',
+    [sagaId],
+  );
   const saga = rows[0];
-  if (!saga || saga.settles || saga.state === outcome) return;
+  if (!saga || saga.state === outcome) return;
   const standing = saga.reason ?? { code: saga.state, message: `the saga is '${saga.state}' already` };
   throw new FencedError(`${sagaId}/settle`, standing);
 }
+
+/** A cancel that was accepted before the end holds, unless the plan has a step that cannot be taken back. */
+const MAY_COMPLETE = `(cancel_reason is null or jsonb_path_exists(plan, '$.items.**.kind ? (@ != "compensatable")'))`;
 
 /** The workflow's input, as pinned at acceptance. */
 export function startOf(saga: Omit<AcceptedSaga, 'replayed'>): SagaStart {
