@@ -16,6 +16,8 @@ export interface ScriptedActivities extends SagaActivities {
   readonly reasons: Map<string, Reason | undefined>;
   /** What `second/do` was sent. */
   readonly payloads: Map<string, unknown>;
+  /** Under which revisions each attempt was made. */
+  readonly revisions: Map<string, readonly (number | undefined)[]>;
 }
 
 /**
@@ -32,13 +34,15 @@ export function scriptedActivities(
   const attempts = new Map<string, number>();
   const reasons = new Map<string, Reason | undefined>();
   const payloads = new Map<string, unknown>();
+  const revisions = new Map<string, readonly (number | undefined)[]>();
   const note = (entry: string): void => {
     if (log.at(-1) !== entry) log.push(entry);
   };
-  const perform = async ({ effect }: LocalArgs | DispatchArgs): Promise<unknown> => {
+  const perform = async ({ effect, revision }: LocalArgs | DispatchArgs): Promise<unknown> => {
     const key = `${effect.step}/${effect.action}`;
     const count = (attempts.get(key) ?? 0) + 1;
     attempts.set(key, count);
+    revisions.set(key, [...(revisions.get(key) ?? []), revision]);
     if (count === 1) note(key);
     const attempt = script[key]?.[count - 1] ?? script[key]?.at(-1) ?? 'done';
     if (typeof attempt !== 'string') await attempt;
@@ -54,6 +58,7 @@ export function scriptedActivities(
     attempts,
     reasons,
     payloads,
+    revisions,
     runLocal: perform,
     dispatch: (args) => {
       payloads.set(`${args.effect.step}/${args.effect.action}`, args.payload);

@@ -60,13 +60,7 @@ export async function withSaga(
 ): Promise<void> {
   const id = sagaId(uuidv7());
   const activities = scriptedActivities(script, records);
-  const { runLocal, dispatch, recordState, settle } = activities;
-  const worker = await Worker.create({
-    connection,
-    taskQueue: id,
-    workflowBundle: bundle,
-    activities: { ...withQuickAttempts({ runLocal, dispatch, recordState, settle }) },
-  });
+  const worker = await workerOf({ sagaId: id, activities }, bundle);
   await worker.runUntil(async () => {
     const input: SagaStart = {
       sagaId: id,
@@ -88,5 +82,28 @@ export async function withSaga(
       cancelWorkflow: () => handle.cancel(),
       retry: () => handle.executeUpdate<boolean, []>('retry'),
     });
+  });
+}
+
+/** Goes on with a saga under another release: a worker of its own, and the workflow replayed from its history. */
+export async function underRelease<T>(
+  path: string,
+  running: Pick<Running, 'sagaId' | 'activities'>,
+  check: () => Promise<T>,
+): Promise<T> {
+  const worker = await workerOf(running, await bundleSources(path));
+  return worker.runUntil(check);
+}
+
+async function workerOf(
+  { sagaId: taskQueue, activities }: Pick<Running, 'sagaId' | 'activities'>,
+  workflowBundle: WorkflowBundleWithSourceMap,
+): Promise<Worker> {
+  const { runLocal, dispatch, recordState, settle } = activities;
+  return Worker.create({
+    connection,
+    taskQueue,
+    workflowBundle,
+    activities: { ...withQuickAttempts({ runLocal, dispatch, recordState, settle }) },
   });
 }
