@@ -1,4 +1,5 @@
 import { existsSync } from 'node:fs';
+import { setTimeout as pause } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import {
   makeTelemetryFilterString,
@@ -32,6 +33,8 @@ export interface WorkerDependencies {
   /** Shared with the API where both run in one process, so that workflows start eagerly. */
   readonly connection: NativeConnection;
   readonly restarter: SagaRestarter;
+  /** Called, at most every 10 s, when sagas cannot be started: what Temporal may have lost is set up again. */
+  readonly repair: () => Promise<void>;
   readonly logger: Logger;
   readonly wrap?: Wrap;
 }
@@ -46,6 +49,7 @@ export interface RunningWorker {
 const BUNDLE = fileURLToPath(new URL('../workflow-bundle.js', import.meta.url));
 const WORKFLOWS = fileURLToPath(new URL('../workflows/index.js', import.meta.url));
 const SCAN_EVERY_MS = 1_000;
+const REPAIR_EVERY_MS = 10_000;
 
 /**
  * Starts the worker: the workflows, their activities, and the ledger scan.
@@ -53,7 +57,7 @@ const SCAN_EVERY_MS = 1_000;
  * @throws Error when a message type has no route, or when open sagas need steps that this release does not have
  */
 export async function startWorker(dependencies: WorkerDependencies): Promise<RunningWorker> {
-  const { config, pool, logger, wrap = unwrapped } = dependencies;
+  const { config, pool, wrap = unwrapped } = dependencies;
   checkRoutes(config);
   await checkOpenSagas(pool);
   const router = wrap('router', createRouter(config.routes));
@@ -74,13 +78,12 @@ export async function startWorker(dependencies: WorkerDependencies): Promise<Run
     shutdownForceTime: '15s',
   });
   const finished = worker.run();
-  const scan = startScan(pool, dependencies.restarter, logger);
+  const scan = startScan(dependencies);
   return {
     finished,
     stop: once(async () => {
-      await scan.stop();
       if (worker.getState() === 'RUNNING') worker.shutdown();
-      await finished.catch(() => undefined);
+      await Promise.all([scan.stop(), finished.catch(() => undefined)]);
       await router.close();
     }),
   };
@@ -151,29 +154,28 @@ async function checkOpenSagas(pool: pg.Pool): Promise<void> {
  * Runs the scan beside Temporal, not in it: it is what rebuilds Temporal after a loss.
  * Rounds never overlap, and a failing one is only reported.
  */
-function startScan(pool: pg.Pool, restarter: SagaRestarter, logger: Logger): { stop(): Promise<void> } {
-  let timer: NodeJS.Timeout | undefined;
-  let isStopping = false;
-  let round = Promise.resolve();
-  const next = (): void => {
-    if (isStopping) return;
-    timer = setTimeout(() => {
-      round = scanOnce(pool, restarter)
-        .then((findings) => {
-          if (findings.started + findings.failed > 0) logger.info(findings, 'ledger scan');
-        })
-        .catch((error: unknown) => {
-          logger.warn({ err: error }, 'ledger scan failed; trying again');
-        })
-        .finally(next);
-    }, SCAN_EVERY_MS);
+function startScan({ pool, restarter, repair, logger }: WorkerDependencies): { stop(): Promise<void> } {
+  const stopping = new AbortController();
+  let repairedAt = 0;
+  const round = async (): Promise<void> => {
+    const findings = await scanOnce(pool, restarter, stopping.signal);
+    if (findings.started + findings.failed > 0) logger.info(findings, 'ledger scan');
+    if (findings.failed === 0 || Date.now() - repairedAt < REPAIR_EVERY_MS) return;
+    repairedAt = Date.now();
+    await repair();
   };
-  next();
+  const rounds = async (): Promise<void> => {
+    for (;;) {
+      // rejects when the scan is stopped
+      await pause(SCAN_EVERY_MS, undefined, { signal: stopping.signal });
+      await round().catch((error: unknown) => logger.warn({ err: error }, 'ledger scan failed; trying again'));
+    }
+  };
+  const ended = rounds().catch(() => undefined);
   return {
-    stop: async () => {
-      isStopping = true;
-      clearTimeout(timer);
-      await round;
+    stop: () => {
+      stopping.abort();
+      return ended;
     },
   };
 }

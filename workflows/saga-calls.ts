@@ -81,7 +81,7 @@ function fastPath<Name extends keyof SagaActivities>({ activity, args, retry, su
     retry: { maximumAttempts: 1 },
     summary,
   });
-  return invoke(local[activity], { ...args, timeoutMs });
+  return invoke(local[activity], { ...args, timeoutMs, maxWaitMs: retry.capMs });
 }
 
 function durablePath<Name extends keyof SagaActivities>({ activity, args, retry, summary }: Call<Name>): Result<Name> {
@@ -93,7 +93,7 @@ function durablePath<Name extends keyof SagaActivities>({ activity, args, retry,
     retry: { initialInterval: retry.initialMs, backoffCoefficient: retry.factor, maximumInterval: retry.capMs },
     summary,
   });
-  return invoke(durable[activity], { ...args, timeoutMs: retry.timeoutMs });
+  return invoke(durable[activity], { ...args, timeoutMs: retry.timeoutMs, maxWaitMs: retry.capMs });
 }
 
 /** The proxies type each activity apart; the runner calls them alike. */

@@ -1,5 +1,6 @@
 import { assertNone, useFaults } from '../support/faults/fixture.js';
 import {
+  cancelAfterCrash,
   cancelWithLostAnswer,
   deliverLate,
   dieBeforeStart,
@@ -24,6 +25,7 @@ test.each<[string, Provocation]>([
   ['promise 4: a message whose answer is lost is delivered again and applied once', repeatDeliveries],
   ['promise 5: a do that arrives after its undo is refused', deliverLate],
   ['promise 6: a step whose answer was lost is undone', cancelWithLostAnswer],
+  ['promise 6: what a dead worker has done and not reported is undone too', cancelAfterCrash],
   ['promise 6: an undo that fails for good parks the saga, and an operator can let it go on', refuseUndo],
   ['promise 6: no step is undone before the one after it, however slow', undoSlowly],
   ['promise 6: an attempt that wakes up after the compensation does nothing', wakeUpLate],

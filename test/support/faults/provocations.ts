@@ -9,8 +9,8 @@ export type Provocation = (run: Run) => Promise<Expectations>;
 /** How long a correct build may take to settle what is left over. */
 const QUIET_MS = 12_000;
 
-async function rest(run: Run, expected: Expectations = {}): Promise<Expectations> {
-  await run.untilQuiet({ timeoutMs: QUIET_MS, parked: expected.parked });
+async function rest(run: Run, expected: Expectations = {}, timeoutMs = QUIET_MS): Promise<Expectations> {
+  await run.untilQuiet({ timeoutMs, parked: expected.parked });
   return expected;
 }
 
@@ -134,6 +134,17 @@ export const dieBeforeStart: Provocation = async (run) => {
   await run.start('all');
   await accepted;
   return rest(run);
+};
+
+/** The worker dies with steps done that it has not reported to Temporal; before another takes over, the order is cancelled. */
+export const cancelAfterCrash: Provocation = async (run) => {
+  await Promise.all([run.start('participants'), run.start('api')]);
+  const doomed = await run.start('worker', { CRASH: 'between-steps@payment:1' });
+  const sagaId = await run.order('completes');
+  await run.supervisor.awaitCrash(doomed, 'between-steps@payment');
+  await run.cancel(sagaId);
+  await run.start('worker');
+  return rest(run, {}, 2 * QUIET_MS);
 };
 
 /** An undo takes its time. */

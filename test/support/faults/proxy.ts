@@ -177,7 +177,9 @@ function sendDown(edge: Edge, pair: Pair, bytes: Buffer): void {
   }
   pair.answered += bytes.length;
   counters.bytesDown += bytes.length;
-  pair.client.write(bytes);
+  // an answer to a request that was held until its sender had gone
+  if (pair.client.destroyed) pair.server.end();
+  else pair.client.write(bytes);
 }
 
 function release({ held, server }: Pair): void {

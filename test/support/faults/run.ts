@@ -6,6 +6,7 @@ import { Client, Connection } from '@temporalio/client';
 import pg from 'pg';
 import { findFreePorts } from '../../../src/dev/ports.js';
 import * as messages from '../../../src/messages/index.js';
+import { eventually } from '../eventually.js';
 import { check } from './checker.js';
 import { openJournal, readJournal } from './client-journal.js';
 import { collectBooks, collectEffects, collectInbox, collectLedger, type Databases } from './collect.js';
@@ -33,11 +34,13 @@ export interface Run {
   /** Starts a process as production does; `armed` sets its `CRASH`, `STALL` or `FAIL`, see crash-points.ts. */
   start(role: Role, armed?: Arms): Promise<Supervised>;
   load(load: Pick<Load, 'seed' | 'orders'> & Partial<Load>): RunningLoad;
+  /** Waits until so many orders have been accepted since the run was opened. */
+  untilAccepted(count: number): Promise<void>;
   /** Places one order; resolves with its saga's id once it is accepted. */
   order(scenario: Scenario): Promise<string>;
   /** Asks for a saga to be cancelled. */
   cancel(sagaId: string): Promise<void>;
-  /** Waits until every saga has settled, or is parked as planned. */
+  /** Waits until every saga has settled, or is parked as planned, and Temporal knows it too. */
   untilQuiet(options?: { readonly parked?: number; readonly timeoutMs?: number }): Promise<void>;
   /**
    * Ends the load, gathers the evidence and holds it against the invariants.
@@ -108,9 +111,14 @@ function assemble(prepared: Prepared): Run {
   const loads: RunningLoad[] = [];
   let planned = 0;
   let seed = 0;
+  let accepted = 0;
   const start: Run['load'] = (load) => {
     planned += load.orders;
-    const running = startLoad({ journal, apis: [apiUrl], ...load });
+    const onAccepted: Load['onAccepted'] = (sagaId, scenario) => {
+      accepted += 1;
+      load.onAccepted?.(sagaId, scenario);
+    };
+    const running = startLoad({ journal, apis: [apiUrl], ...load, onAccepted });
     loads.push(running);
     return running;
   };
@@ -145,12 +153,19 @@ function assemble(prepared: Prepared): Run {
     apiUrl,
     start: (role, armed = {}) => supervisor.start(programOf(prepared, role, armed)),
     load: start,
+    untilAccepted: (count) =>
+      eventually(
+        () => {
+          if (accepted < count) throw new Error(`${accepted} of ${count} orders accepted`);
+        },
+        { timeoutMs: 60_000 },
+      ),
     order: (scenario) =>
       new Promise((resolve) => {
         start({ seed: (seed += 1), orders: 1, scenarios: [scenario], onAccepted: resolve });
       }),
     cancel: (sagaId) => cancel({ journal, apis: [apiUrl] }, sagaId),
-    untilQuiet: (options) => untilQuiet(databases.settle, options),
+    untilQuiet: (options) => untilQuiet({ databases, name, client }, options),
     verdict: async (expected, bundle = build.bundle) => {
       await Promise.all(loads.map((load) => load.stop()));
       await watch.stop();
@@ -228,21 +243,37 @@ function routesThrough({ inventory, accounts }: Run['edges'], profilesPort: numb
   ]);
 }
 
+/** How long a workflow may take to close after its saga: a worker that dies in between costs two timeouts of Temporal's. */
+const CLOSE_MS = 40_000;
+
 async function untilQuiet(
-  pool: pg.Pool,
+  { databases, client, name }: Pick<Prepared, 'databases' | 'name'> & { readonly client: Client },
   { parked = 0, timeoutMs = 90_000 }: { readonly parked?: number; readonly timeoutMs?: number } = {},
 ): Promise<void> {
+  const hasSettled = await patiently(timeoutMs, async () => {
+    const { open, waiting } = await countOpen(databases.settle);
+    return open === parked && waiting === parked;
+  });
+  if (!hasSettled) return;
+  const query = `TaskQueue = '${name}' and ExecutionStatus = 'Running'`;
+  await patiently(CLOSE_MS, async () => (await client.workflow.count(query)).count === parked);
+}
+
+/** Looks again and again; what is not so by then is the checker's to report, with its rows. */
+async function patiently(timeoutMs: number, look: () => Promise<boolean>): Promise<boolean> {
   const until = Date.now() + timeoutMs;
   for (;;) {
-    const { rows } = await pool
-      .query<{ open: number; parked: number }>(
-        `select count(*) filter (where finished_at is null)::int as open, count(*) filter (where state = 'parked')::int as parked
-           from settle.saga`,
-      )
-      .catch(() => ({ rows: [{ open: -1, parked: -1 }] }));
-    const { open, parked: waiting } = rows[0]!;
-    // what has not settled by then is the checker's to report, with its rows
-    if ((open === parked && waiting === parked) || Date.now() > until) return;
+    // a server that has just been killed does not answer yet
+    if (await look().catch(() => false)) return true;
+    if (Date.now() > until) return false;
     await new Promise((resolve) => setTimeout(resolve, 100));
   }
+}
+
+async function countOpen(pool: pg.Pool): Promise<{ open: number; waiting: number }> {
+  const { rows } = await pool.query<{ open: number; waiting: number }>(
+    `select count(*) filter (where finished_at is null)::int as open, count(*) filter (where state = 'parked')::int as waiting
+       from settle.saga`,
+  );
+  return rows[0]!;
 }

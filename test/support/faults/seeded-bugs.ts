@@ -1,5 +1,6 @@
 import type { Mutation } from './dist.js';
 import {
+  cancelAfterCrash,
   cancelWithLostAnswer,
   deliverLate,
   dieBeforeStart,
@@ -41,8 +42,16 @@ export const SEEDED_BUGS: readonly SeededBug[] = [
         find: "if (step.kind !== 'compensatable')\n            run.hasPassedPivot = true;",
         replace: 'if (isCompensatable)\n            context.begun.push(step);',
       },
+      // the ledger would know of it all the same
+      { file: 'workflows/saga-compensation.js', find: '...(recorded.begun ?? [])', replace: '' },
     ],
     provoke: cancelWithLostAnswer,
+  },
+  {
+    name: 'a saga undoes only what its workflow remembers',
+    invariant: 'I6',
+    mutations: [{ file: 'workflows/saga-compensation.js', find: '...(recorded.begun ?? [])', replace: '' }],
+    provoke: cancelAfterCrash,
   },
   {
     name: 'the failure of an undo is swallowed',
@@ -60,7 +69,11 @@ export const SEEDED_BUGS: readonly SeededBug[] = [
     name: 'steps are undone in the order in which they were done',
     invariant: 'I8',
     mutations: [
-      { file: 'workflows/saga-compensation.js', find: 'run.undoStack.toReversed()', replace: 'run.undoStack' },
+      {
+        file: 'workflows/saga-compensation.js',
+        find: 'run.start.plan.items.toReversed()',
+        replace: 'run.start.plan.items',
+      },
     ],
     provoke: ordersOf('no-money'),
   },
@@ -70,8 +83,8 @@ export const SEEDED_BUGS: readonly SeededBug[] = [
     mutations: [
       {
         file: 'workflows/saga-compensation.js',
-        find: 'await Promise.all(group.map(',
-        replace: 'void Promise.all(group.map(',
+        find: 'await Promise.all(steps.map(',
+        replace: 'void Promise.all(steps.map(',
       },
     ],
     provoke: undoSlowly,
