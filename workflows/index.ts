@@ -1,1 +1,2 @@
 export { placeOrder } from './orders.js';
+export { halfMessage } from './half-message.js';
