@@ -4,6 +4,7 @@ import pg from 'pg';
 import type { Logger } from 'pino';
 import { definitions } from '../workflows/definitions.js';
 import { placeOrderSaga } from '../workflows/orders.js';
+import { createHalfMessageStarter } from './api/half-message-starter.js';
 import { createSagaStarter } from './api/saga-starter.js';
 import { startApi } from './api/server.js';
 import { connectionOptions, createClient, createLazyClient, ensureSearchAttributes } from './api/temporal.js';
@@ -140,17 +141,21 @@ async function addProducer({ config, roles, logger, wrap }: RolesOptions, stops:
     logger,
   });
   stops.unshift(() => starter.stop());
+  const halfMessages = createHalfMessageStarter({ client, taskQueue: config.temporal.taskQueue, logger });
+  stops.unshift(() => halfMessages.stop());
   let failed = new Promise<never>(() => undefined);
   if (connection) {
     await ensureSearchAttributes(client, config.temporal);
-    const worker = await startWorker({ config, pool, connection, restarter: starter, logger, wrap });
+    const worker = await startWorker({ config, pool, connection, restarter: starter, halfMessages, logger, wrap });
     stops.unshift(() => worker.stop());
     failed = rejectionOf(worker.finished);
     // whoever does not listen learns of it when stopping
     failed.catch(() => undefined);
   }
   if (!roles.includes('api')) return { failed };
-  const api = await startApi({ config, pool, definitions: { placeOrder: placeOrderSaga }, starter, logger, wrap });
+  const api = await startApi({
+    ...{ config, pool, definitions: { placeOrder: placeOrderSaga }, starter, halfMessages, logger, wrap },
+  });
   stops.unshift(() => api.stop());
   return { apiUrl: api.url, failed };
 }

@@ -11,6 +11,8 @@ import {
 import type pg from 'pg';
 import type { Logger } from 'pino';
 import * as orders from '../activities/orders.js';
+import { createHalfMessageActivities } from '../activities/half-message-activities.js';
+import { scanHalfMessages, type HalfMessageRestarter } from '../activities/half-message-scan.js';
 import { withQuickAttempts } from '../activities/quick-attempts.js';
 import { createSagaActivities, type ActivityDependencies } from '../activities/saga-activities.js';
 import { scanOnce, type SagaRestarter } from '../activities/scan.js';
@@ -19,6 +21,7 @@ import type { Config } from './config.js';
 import { listOpenSteps } from './db/saga-scan.js';
 import type { LocalWork } from './saga/local-work.js';
 import { unwrapped, type Wrap } from './saga/wrap.js';
+import { createCheckBackClient } from './transports/check-back.js';
 import { createRouter } from './transports/router.js';
 import type { Transaction } from './db/pool.js';
 
@@ -30,6 +33,7 @@ export interface WorkerDependencies {
   /** Shared with the API where both run in one process, so that workflows start eagerly. */
   readonly connection: NativeConnection;
   readonly restarter: SagaRestarter;
+  readonly halfMessages: HalfMessageRestarter;
   readonly logger: Logger;
   readonly wrap?: Wrap;
 }
@@ -51,11 +55,15 @@ const SCAN_EVERY_MS = 1_000;
  * @throws Error when a message type has no route, or when open sagas need steps that this release does not have
  */
 export async function startWorker(dependencies: WorkerDependencies): Promise<RunningWorker> {
-  const { config, pool, logger, wrap = unwrapped } = dependencies;
+  const { config, pool, wrap = unwrapped } = dependencies;
   checkRoutes(config);
   await checkOpenSagas(pool);
   const router = wrap('router', createRouter(config.routes));
-  const activities = createSagaActivities({ pool, router, definitions, localWorks: wrap('localWorks', localWorks()) });
+  const checkBackClient = createCheckBackClient();
+  const activities = {
+    ...createSagaActivities({ pool, router, definitions, localWorks: wrap('localWorks', localWorks()) }),
+    ...createHalfMessageActivities({ pool, router, checkBackClient }),
+  };
   const worker = await Worker.create({
     ...workflowCode(),
     connection: dependencies.connection,
@@ -72,14 +80,14 @@ export async function startWorker(dependencies: WorkerDependencies): Promise<Run
     shutdownForceTime: '15s',
   });
   const finished = worker.run();
-  const scan = startScan(pool, dependencies.restarter, logger);
+  const scan = startScan(dependencies);
   return {
     finished,
     stop: once(async () => {
       await scan.stop();
       if (worker.getState() === 'RUNNING') worker.shutdown();
       await finished.catch(() => undefined);
-      await router.close();
+      await Promise.all([router.close(), checkBackClient.close()]);
     }),
   };
 }
@@ -149,16 +157,17 @@ async function checkOpenSagas(pool: pg.Pool): Promise<void> {
  * Runs the scan beside Temporal, not in it: it is what rebuilds Temporal after a loss.
  * Rounds never overlap, and a failing one is only reported.
  */
-function startScan(pool: pg.Pool, restarter: SagaRestarter, logger: Logger): { stop(): Promise<void> } {
+function startScan({ pool, restarter, halfMessages, logger }: WorkerDependencies): { stop(): Promise<void> } {
   let timer: NodeJS.Timeout | undefined;
   let isStopping = false;
   let round = Promise.resolve();
   const next = (): void => {
     if (isStopping) return;
     timer = setTimeout(() => {
-      round = scanOnce(pool, restarter)
-        .then((findings) => {
-          if (findings.started + findings.failed > 0) logger.info(findings, 'ledger scan');
+      round = Promise.all([scanOnce(pool, restarter), scanHalfMessages(pool, halfMessages)])
+        .then(([sagas, messages]) => {
+          const found = sagas.started + sagas.failed + messages.started + messages.failed;
+          if (found > 0) logger.info({ ...sagas, messages }, 'ledger scan');
         })
         .catch((error: unknown) => {
           logger.warn({ err: error }, 'ledger scan failed; trying again');

@@ -1,4 +1,5 @@
 import type pg from 'pg';
+import { countOpenHalfMessages, decideHalfMessage, findHalfMessage, prepareHalfMessage } from '../db/half-messages.js';
 import { findOrder } from '../db/order-queries.js';
 import {
   countOpenByState,
@@ -22,6 +23,10 @@ const QUERIES = {
   findEffectEnds,
   findEventsAfter,
   countOpenByState,
+  prepareHalfMessage,
+  decideHalfMessage,
+  findHalfMessage,
+  countOpenHalfMessages,
   ping,
 } as const;
 type Queries = typeof QUERIES;

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { halfMessageOperations } from './half-message-operations.js';
 import { PROBLEMS, type ProblemName } from './problems.js';
 import { SagaQuery, type ComponentName } from './schemas.js';
 
@@ -114,6 +115,9 @@ export const OPERATIONS: readonly Operation[] = [
     answers: [{ status: 200, description: 'The order.', schema: 'Order' }],
     problems: [...V1, 'not-found'],
   },
+  ...halfMessageOperations({
+    ...{ idempotencyKey: KEY, trace: TRACE, replayed: REPLAYED, v1: V1, withBody: WITH_BODY },
+  }),
   {
     method: 'get',
     path: '/v1/sagas',

@@ -13,9 +13,18 @@ import { createHttpAdapter } from './http-adapter.js';
 import { createLedger } from './ledger.js';
 import { createLedgerWatcher } from './ledger-watcher.js';
 import { createMetrics } from './metrics.js';
+import { MessagesController } from './messages.controller.js';
+import { MessagesService } from './messages.service.js';
 import { OrdersController } from './orders.controller.js';
 import { OrdersService } from './orders.service.js';
-import { PARTS, type ApiConfig, type ApiDefinitions, type ApiParts, type ApiStarter } from './parts.js';
+import {
+  PARTS,
+  type ApiConfig,
+  type ApiDefinitions,
+  type ApiHalfMessages,
+  type ApiParts,
+  type ApiStarter,
+} from './parts.js';
 import { ProblemFilter } from './problem.filter.js';
 import { ProblemsController } from './problems.controller.js';
 import { createRouteTable } from './route-table.js';
@@ -31,6 +40,7 @@ export interface ApiOptions {
   readonly pool: pg.Pool;
   readonly definitions: ApiDefinitions;
   readonly starter: ApiStarter;
+  readonly halfMessages: ApiHalfMessages;
   readonly logger: Logger;
   /** Its ports are `ledger` and `starter`. @default handed on as they are */
   readonly wrap?: Wrap;
@@ -54,7 +64,7 @@ class ApiModule {}
  * Serves the HTTP API.
  *
  * @throws Error when the address cannot be listened on
- * @example const api = await startApi({ config, pool, definitions: { placeOrder }, starter, logger });
+ * @example const api = await startApi({ config, pool, definitions: { placeOrder }, starter, halfMessages, logger });
  */
 export async function startApi(options: ApiOptions): Promise<ApiHandle> {
   const parts = assemble(options);
@@ -92,6 +102,7 @@ function assemble({ config, pool, definitions, logger, wrap = unwrapped, ...opti
     logger,
     ledger,
     starter: wrap('starter', options.starter),
+    halfMessages: wrap('halfMessages', options.halfMessages),
     watcher: createLedgerWatcher({ ledger, logger }),
     backlog: createBacklog(ledger, config.backlog),
     metrics: createMetrics(ledger),
@@ -103,7 +114,14 @@ function assemble({ config, pool, definitions, logger, wrap = unwrapped, ...opti
 function moduleOf(parts: ApiParts): DynamicModule {
   return {
     module: ApiModule,
-    controllers: [OrdersController, SagasController, HealthController, ProblemsController, DocsController],
-    providers: [{ provide: PARTS, useValue: parts }, OrdersService, SagasService],
+    controllers: [
+      OrdersController,
+      MessagesController,
+      SagasController,
+      HealthController,
+      ProblemsController,
+      DocsController,
+    ],
+    providers: [{ provide: PARTS, useValue: parts }, OrdersService, MessagesService, SagasService],
   };
 }
