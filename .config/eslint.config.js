@@ -67,6 +67,7 @@ const types = {
   // matters of taste, where both ways read well
   '@typescript-eslint/no-confusing-void-expression': 'off',
   '@typescript-eslint/no-meaningless-void-operator': 'off',
+  '@typescript-eslint/no-invalid-void-type': 'off',
   '@typescript-eslint/consistent-indexed-object-style': 'off',
   '@typescript-eslint/consistent-type-definitions': 'off',
   '@typescript-eslint/prefer-function-type': 'off',

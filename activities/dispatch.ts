@@ -8,6 +8,7 @@ import { stillWorking, toFailure } from './failures.js';
 import type { ActivityDependencies, DispatchArgs, SagaActivities } from './saga-activities.js';
 
 const DEFAULT_TIMEOUT_MS = 5_000;
+const DEFAULT_MAX_WAIT_MS = 10_000;
 
 /** Sends messages: claim in the ledger, send, record the answer. A message that has its answer is not sent again. */
 export function createDispatch(dependencies: ActivityDependencies): SagaActivities['dispatch'] {
@@ -34,12 +35,7 @@ interface Sending {
 
 async function send({ pool, router }: ActivityDependencies, { args, message, contract }: Sending): Promise<unknown> {
   const key = effectKey(args.effect);
-  if (contract && !contract.payload.safeParse(message.payload).success) {
-    throw await rejected(pool, args, {
-      code: 'invalid-payload',
-      message: `the payload breaks the contract of '${message.type}'`,
-    });
-  }
+  if (contract && !contract.payload.safeParse(message.payload).success) throw await invalidPayload(pool, args, message);
   const answer = await router.send(envelopeOf(args, message), args.timeoutMs ?? DEFAULT_TIMEOUT_MS);
   const outcome = checked(answer, args.effect.action, contract);
   switch (outcome.kind) {
@@ -50,11 +46,32 @@ async function send({ pool, router }: ActivityDependencies, { args, message, con
       throw await rejected(pool, args, outcome.reason);
     case 'working':
       await recordFailure(pool, key, 'still being worked on');
-      throw stillWorking(message.type, outcome.retryAfterMs);
+      throw stillWorking(message.type, waitOf(args, outcome.retryAfterMs));
     default:
       await recordFailure(pool, key, outcome.detail);
-      throw new RetryableError(`'${message.type}' has no outcome: ${outcome.detail}`, outcome.retryAfterMs);
+      throw new RetryableError(
+        `'${message.type}' has no outcome: ${outcome.detail}`,
+        waitOf(args, outcome.retryAfterMs),
+      );
   }
+}
+
+/** A payload that was never sent is refused; one that an earlier release has sent may have been applied all the same. */
+async function invalidPayload(
+  pool: ActivityDependencies['pool'],
+  args: DispatchArgs,
+  message: LoggedMessage,
+): Promise<Error> {
+  const reason = { code: 'invalid-payload', message: `the payload breaks the contract of '${message.type}'` };
+  return message.attempts > 1 ? new ParkedError(reason.code, reason.message) : rejected(pool, args, reason);
+}
+
+/**
+ * The wait that a participant asks for, within what the step allows: Temporal gives an activity up at once when it is told to
+ * wait longer than its budget, or not at all.
+ */
+function waitOf({ maxWaitMs = DEFAULT_MAX_WAIT_MS }: DispatchArgs, askedMs: number | undefined): number | undefined {
+  return askedMs === undefined || askedMs <= 0 ? undefined : Math.min(askedMs, maxWaitMs);
 }
 
 /**
@@ -62,9 +79,16 @@ async function send({ pool, router }: ActivityDependencies, { args, message, con
  * An undo's result is nobody's input, and one that found nothing to take back has none.
  */
 function checked(outcome: Outcome, action: StepAction, contract: MessageContract<never> | undefined): Outcome {
-  if (outcome.kind !== 'done' || action === 'undo' || !contract || contract.result.safeParse(outcome.result).success)
-    return outcome;
+  if (outcome.kind !== 'done') return outcome;
+  if (action === 'undo') return { kind: 'done', result: null };
+  if (!isStorable(outcome.result)) return { kind: 'unknown', detail: 'the result holds text that no database can' };
+  if (!contract || contract.result.safeParse(outcome.result).success) return outcome;
   return { kind: 'unknown', detail: `the result breaks the contract of '${contract.type}'` };
+}
+
+/** PostgreSQL's jsonb takes neither NUL nor lone surrogates; `JSON.stringify` escapes both. */
+function isStorable(result: unknown): boolean {
+  return !/\\u(?:0000|d[89a-f][0-9a-f]{2})/i.test(JSON.stringify(result ?? null));
 }
 
 async function rejected(pool: ActivityDependencies['pool'], args: DispatchArgs, reason: Reason): Promise<Error> {

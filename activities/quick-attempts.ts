@@ -5,6 +5,9 @@ import { STILL_WORKING } from './failures.js';
 /** Before the second and the third attempt, in ms: most troubles of a moment are over by then. */
 const PAUSES_MS = [50, 150];
 
+/** A failure that took longer is no matter of a moment: it would hold up the sagas behind it, which share the worker's slots. */
+const QUICK_MS = 500;
+
 /**
  * Gives every activity its quick attempts on the fast path, where it runs as a local activity.
  * They are made here and not by the local activity's own retry policy: a timer that the SDK leaves behind for each of those
@@ -19,10 +22,11 @@ export function withQuickAttempts<Activities extends object>(activities: Activit
 
 async function attempt(activity: () => Promise<unknown>): Promise<unknown> {
   for (const pauseMs of activityInfo().isLocal ? PAUSES_MS : []) {
+    const begunAt = Date.now();
     try {
       return await activity();
     } catch (error) {
-      if (isLasting(error)) throw error;
+      if (isLasting(error) || Date.now() - begunAt > QUICK_MS) throw error;
       await pause(pauseMs);
     }
   }

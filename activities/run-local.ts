@@ -17,6 +17,7 @@ export function createRunLocal({ pool, localWorks, definitions }: ActivityDepend
       const local: LocalEffect = {
         effect,
         tenantId,
+        revision: args.revision,
         work: (tx) => work(tx, context),
         owes: (result) => owedMessages(args, result, (step) => code?.get(step)),
       };
@@ -45,12 +46,12 @@ function owedMessages(args: LocalArgs, result: unknown, codeOf: (step: string) =
       throw new RangeError(`the result of '${String(name)}' is not known yet`);
     },
   }) as never;
-  return args.owes.flatMap((step) => {
+  return args.owes.flatMap(({ step, type }) => {
     const code = codeOf(step);
-    if (!code?.payload || !code.contract) return [];
+    if (!code?.payload || code.contract?.type !== type) return [];
     try {
       if (code.when && !code.when(scope)) return [];
-      return [{ step, type: code.contract.type, payload: code.payload(scope) }];
+      return [{ step, type, payload: code.payload(scope) }];
     } catch {
       // not known yet, or failing: the workflow evaluates it again in its turn and deals with what it finds
       return [];

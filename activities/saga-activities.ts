@@ -3,7 +3,7 @@ import type { SagaDefinition } from '../src/saga/define-saga.js';
 import type { Reason } from '../src/saga/errors.js';
 import type { EffectId } from '../src/saga/ids.js';
 import type { LocalWork } from '../src/saga/local-work.js';
-import type { SagaOutcome } from '../src/saga/state.js';
+import type { SagaOutcome, StateRecord } from '../src/saga/state.js';
 import { recordState, settleSaga, type StateChange } from '../src/db/saga-store.js';
 import type { Transaction } from '../src/db/pool.js';
 import type { Router } from '../src/transports/router.js';
@@ -21,8 +21,10 @@ export interface LocalArgs {
   readonly saga: string;
   readonly input: unknown;
   readonly results: Readonly<Record<string, unknown>>;
-  /** The message steps that follow: those whose payloads are known by then are written in the same transaction. */
-  readonly owes: readonly string[];
+  /** The message steps that follow, as planned: those whose payloads are known by then are written in the same transaction. */
+  readonly owes: readonly { readonly step: string; readonly type: string }[];
+  /** How often an operator has asked for another try: it runs again over a rejection. @default 0 */
+  readonly revision?: number;
 }
 
 /** A message step. */
@@ -34,8 +36,12 @@ export interface DispatchArgs {
   readonly saga: string;
   /** Absent for an undo: it is sent what its `do` was sent. */
   readonly payload?: unknown;
+  /** How often an operator has asked for another try: it is sent again over a rejection. @default 0 */
+  readonly revision?: number;
   /** One attempt, in ms. @default 5000 */
   readonly timeoutMs?: number;
+  /** The longest wait that a participant may ask for, in ms. @default 10000 */
+  readonly maxWaitMs?: number;
 }
 
 /**
@@ -48,8 +54,8 @@ export interface SagaActivities {
   runLocal(args: LocalArgs): Promise<unknown>;
   /** Sends a message and records the participant's answer in the ledger; returns its result. */
   dispatch(args: DispatchArgs): Promise<unknown>;
-  /** Records a state that is not the end; returns why the saga compensates, as first recorded. */
-  recordState(change: StateChange): Promise<Reason | undefined>;
+  /** Records a state that is not the end; returns what the ledger knows. */
+  recordState(change: StateChange): Promise<StateRecord>;
   /** Ends the saga. */
   settle(end: { readonly sagaId: string; readonly outcome: SagaOutcome; readonly reason?: Reason }): Promise<void>;
 }

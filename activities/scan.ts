@@ -1,5 +1,5 @@
 import type pg from 'pg';
-import { claimDueSagas, isOpen, type DueSaga } from '../src/db/saga-scan.js';
+import { claimDueSagas, isOpen, postponeBriefly, type DueSaga } from '../src/db/saga-scan.js';
 import type { Reason } from '../src/saga/errors.js';
 
 /** What the scan needs of Temporal: the API's starter has it. */
@@ -24,22 +24,46 @@ const CONCURRENCY = 16;
 /**
  * One round of the ledger scan: every open saga that is due gets a running workflow, and its cancel request if it has one.
  * The ledger is the truth, Temporal is rebuilt from it.
+ *
+ * @param signal ends the round after what is under way; what is left is due again soon
  */
-export async function scanOnce(pool: pg.Pool, restarter: SagaRestarter): Promise<ScanFindings> {
-  const due = [...(await claimDueSagas(pool, BATCH))];
-  const findings = { due: due.length, started: 0, failed: 0 };
+export async function scanOnce(pool: pg.Pool, restarter: SagaRestarter, signal: AbortSignal): Promise<ScanFindings> {
+  const due = await claimDueSagas(pool, BATCH);
+  const { left, ...findings } = await lookAt(due, (saga) => restart(pool, restarter, saga), signal);
+  if (left.length > 0)
+    await postponeBriefly(
+      pool,
+      left.map(({ id }) => id),
+    );
+  return findings;
+}
+
+/**
+ * Looks at what is due, some at a time.
+ *
+ * @param restart makes sure of one workflow; throws when it cannot now
+ * @returns what was found, and what could not be helped or was not come to
+ */
+export async function lookAt<Due>(
+  due: readonly Due[],
+  restart: (item: Due) => Promise<string>,
+  signal: AbortSignal,
+): Promise<ScanFindings & { readonly left: readonly Due[] }> {
+  const queue = [...due];
+  const failed: Due[] = [];
+  let started = 0;
   const lanes = Array.from({ length: CONCURRENCY }, async () => {
-    for (let saga = due.shift(); saga; saga = due.shift()) {
+    for (let item = queue.shift(); item !== undefined && !signal.aborted; item = queue.shift()) {
       try {
-        if ((await restart(pool, restarter, saga)) === 'started') findings.started += 1;
+        if ((await restart(item)) === 'started') started += 1;
       } catch {
         // counted, and due again: most often Temporal is away, for all of them alike
-        findings.failed += 1;
+        failed.push(item);
       }
     }
   });
   await Promise.all(lanes);
-  return findings;
+  return { due: due.length, started, failed: failed.length, left: [...failed, ...queue] };
 }
 
 async function restart(pool: pg.Pool, restarter: SagaRestarter, saga: DueSaga): Promise<string> {

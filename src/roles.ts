@@ -145,8 +145,18 @@ async function addProducer({ config, roles, logger, wrap }: RolesOptions, stops:
   stops.unshift(() => halfMessages.stop());
   let failed = new Promise<never>(() => undefined);
   if (connection) {
-    await ensureSearchAttributes(client, config.temporal);
-    const worker = await startWorker({ config, pool, connection, restarter: starter, halfMessages, logger, wrap });
+    const repair = (): Promise<void> => ensureSearchAttributes(client, config.temporal);
+    await repair();
+    const worker = await startWorker({
+      config,
+      pool,
+      connection,
+      restarter: starter,
+      halfMessages,
+      repair,
+      logger,
+      wrap,
+    });
     stops.unshift(() => worker.stop());
     failed = rejectionOf(worker.finished);
     // whoever does not listen learns of it when stopping

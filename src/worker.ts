@@ -1,4 +1,5 @@
 import { existsSync } from 'node:fs';
+import { setTimeout as pause } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import {
   makeTelemetryFilterString,
@@ -34,6 +35,8 @@ export interface WorkerDependencies {
   readonly connection: NativeConnection;
   readonly restarter: SagaRestarter;
   readonly halfMessages: HalfMessageRestarter;
+  /** Called, at most every 10 s, when sagas cannot be started: what Temporal may have lost is set up again. */
+  readonly repair: () => Promise<void>;
   readonly logger: Logger;
   readonly wrap?: Wrap;
 }
@@ -48,6 +51,7 @@ export interface RunningWorker {
 const BUNDLE = fileURLToPath(new URL('../workflow-bundle.js', import.meta.url));
 const WORKFLOWS = fileURLToPath(new URL('../workflows/index.js', import.meta.url));
 const SCAN_EVERY_MS = 1_000;
+const REPAIR_EVERY_MS = 10_000;
 
 /**
  * Starts the worker: the workflows, their activities, and the ledger scan.
@@ -84,9 +88,8 @@ export async function startWorker(dependencies: WorkerDependencies): Promise<Run
   return {
     finished,
     stop: once(async () => {
-      await scan.stop();
       if (worker.getState() === 'RUNNING') worker.shutdown();
-      await finished.catch(() => undefined);
+      await Promise.all([scan.stop(), finished.catch(() => undefined)]);
       await Promise.all([router.close(), checkBackClient.close()]);
     }),
   };
@@ -157,30 +160,30 @@ async function checkOpenSagas(pool: pg.Pool): Promise<void> {
  * Runs the scan beside Temporal, not in it: it is what rebuilds Temporal after a loss.
  * Rounds never overlap, and a failing one is only reported.
  */
-function startScan({ pool, restarter, halfMessages, logger }: WorkerDependencies): { stop(): Promise<void> } {
-  let timer: NodeJS.Timeout | undefined;
-  let isStopping = false;
-  let round = Promise.resolve();
-  const next = (): void => {
-    if (isStopping) return;
-    timer = setTimeout(() => {
-      round = Promise.all([scanOnce(pool, restarter), scanHalfMessages(pool, halfMessages)])
-        .then(([sagas, messages]) => {
-          const found = sagas.started + sagas.failed + messages.started + messages.failed;
-          if (found > 0) logger.info({ ...sagas, messages }, 'ledger scan');
-        })
-        .catch((error: unknown) => {
-          logger.warn({ err: error }, 'ledger scan failed; trying again');
-        })
-        .finally(next);
-    }, SCAN_EVERY_MS);
+function startScan({ pool, restarter, halfMessages, repair, logger }: WorkerDependencies): { stop(): Promise<void> } {
+  const stopping = new AbortController();
+  let repairedAt = 0;
+  const round = async (): Promise<void> => {
+    const sagas = await scanOnce(pool, restarter, stopping.signal);
+    const messages = await scanHalfMessages(pool, halfMessages, stopping.signal);
+    const failed = sagas.failed + messages.failed;
+    if (sagas.started + messages.started + failed > 0) logger.info({ ...sagas, messages }, 'ledger scan');
+    if (failed === 0 || Date.now() - repairedAt < REPAIR_EVERY_MS) return;
+    repairedAt = Date.now();
+    await repair();
   };
-  next();
+  const rounds = async (): Promise<void> => {
+    for (;;) {
+      // rejects when the scan is stopped
+      await pause(SCAN_EVERY_MS, undefined, { signal: stopping.signal });
+      await round().catch((error: unknown) => logger.warn({ err: error }, 'ledger scan failed; trying again'));
+    }
+  };
+  const ended = rounds().catch(() => undefined);
   return {
-    stop: async () => {
-      isStopping = true;
-      clearTimeout(timer);
-      await round;
+    stop: () => {
+      stopping.abort();
+      return ended;
     },
   };
 }

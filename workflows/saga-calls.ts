@@ -85,7 +85,7 @@ function fastPath<Name extends keyof Activities>({ activity, args, retry, summar
     retry: { maximumAttempts: 1 },
     summary,
   });
-  return invoke(local[activity], { ...args, timeoutMs });
+  return invoke(local[activity], { ...args, timeoutMs, maxWaitMs: retry.capMs });
 }
 
 function durablePath<Name extends keyof Activities>({ activity, args, retry, summary }: Call<Name>): Result<Name> {
@@ -97,7 +97,7 @@ function durablePath<Name extends keyof Activities>({ activity, args, retry, sum
     retry: { initialInterval: retry.initialMs, backoffCoefficient: retry.factor, maximumInterval: retry.capMs },
     summary,
   });
-  return invoke(durable[activity], { ...args, timeoutMs: retry.timeoutMs });
+  return invoke(durable[activity], { ...args, timeoutMs: retry.timeoutMs, maxWaitMs: retry.capMs });
 }
 
 /** The proxies type each activity apart; the runner calls them alike. */

@@ -1,22 +1,27 @@
 import { CancellationScope } from '@temporalio/workflow';
 import type { Reason } from '../src/saga/errors.js';
-import type { PlanStep } from '../src/saga/plan.js';
+import { stepsOf, type PlanStep } from '../src/saga/plan.js';
+import type { StateRecord } from '../src/saga/state.js';
 import { call, readFailure } from './saga-calls.js';
 import { enterState, park, type SagaRun } from './saga-run.js';
 
 /**
  * Takes back whatever may have been applied: groups in reverse order, the members of a group at the same time.
  * It cannot be cancelled, and an undo that fails for good parks the saga; no failure is swallowed.
+ * What was begun is the union of what this run knows and what the ledger knows: either alone may miss a step.
  *
- * @returns why the saga compensates: the first reason that the ledger recorded
+ * @returns what the ledger said to it; nothing was undone where it has settled or must go forward
  */
-export async function compensate(run: SagaRun, reason: Reason): Promise<Reason> {
+export async function compensate(run: SagaRun, reason: Reason): Promise<StateRecord> {
   return CancellationScope.nonCancellable(async () => {
-    const recorded = (await enterState(run, 'compensating', reason)) ?? reason;
-    for (const group of run.undoStack.toReversed()) {
-      await Promise.all(group.map((step) => undoStep(run, step)));
+    const recorded = await enterState(run, 'compensating', reason);
+    if (recorded.outcome || recorded.mustGoForward) return recorded;
+    const begun = new Set([...run.undoStack.flat().map(({ name }) => name), ...(recorded.begun ?? [])]);
+    for (const item of run.start.plan.items.toReversed()) {
+      const steps = stepsOf(item).filter(({ name, undo }) => undo !== undefined && begun.has(name));
+      await Promise.all(steps.map((step) => undoStep(run, step)));
     }
-    return recorded;
+    return { ...recorded, reason: recorded.reason ?? reason };
   });
 }
 
@@ -34,16 +39,19 @@ async function undoStep(run: SagaRun, step: PlanStep): Promise<void> {
 
 async function callUndo(run: SagaRun, step: PlanStep): Promise<void> {
   const { sagaId, tenantId, input } = run.start;
-  const effect = { sagaId, step: step.name, action: 'undo' } as const;
+  const target = {
+    effect: { sagaId, step: step.name, action: 'undo' } as const,
+    tenantId,
+    saga: run.definition.type,
+    revision: run.retries,
+  };
   const common = { retry: step.undoRetry, summary: `undo ${step.name}: ${step.undo ?? ''}` };
   if (step.type === 'local') {
     const args = {
-      effect,
-      tenantId,
+      ...target,
       work: step.undo!,
       input,
       results: run.results,
-      saga: run.definition.type,
       owes: [],
     };
     await call({ activity: 'runLocal', args, ...common });
@@ -51,7 +59,7 @@ async function callUndo(run: SagaRun, step: PlanStep): Promise<void> {
     // the ledger holds the payload of its `do`, which is what has to be taken back
     await call({
       activity: 'dispatch',
-      args: { effect, tenantId, type: step.undo!, saga: run.definition.type },
+      args: { ...target, type: step.undo! },
       ...common,
     });
   }

@@ -3,7 +3,7 @@ import type { Scope, SagaDefinition, StepCode } from '../src/saga/define-saga.js
 import type { Reason } from '../src/saga/errors.js';
 import type { PlanStep } from '../src/saga/plan.js';
 import { PERSISTENT_RETRY } from '../src/saga/retry.js';
-import type { SagaStart, SagaState } from '../src/saga/state.js';
+import type { SagaStart, SagaState, StateRecord } from '../src/saga/state.js';
 import { call } from './saga-calls.js';
 import { showDetails, showState } from './saga-visibility.js';
 
@@ -19,7 +19,7 @@ export interface SagaRun {
   readonly start: SagaStart;
   /** The results of the steps done so far, by step name. */
   readonly results: Record<string, unknown>;
-  /** What may have been applied, in the order it was begun; members of a group are undone together. */
+  /** What this run has begun and may have applied, one list an item; the ledger may know of more. */
   readonly undoStack: PlanStep[][];
   /** Why it must compensate: set by a cancel or the deadline. */
   abortReason?: Reason;
@@ -45,12 +45,12 @@ export function codeOf({ definition }: SagaRun, step: PlanStep): StepCode | unde
   return definition.code.get(step.name);
 }
 
-/** Records a change of state in the ledger, then in the Web UI. */
+/** Records a change of state in the ledger, then in the Web UI; returns what the ledger knows. */
 export async function enterState(
   run: SagaRun,
   state: Exclude<SagaState, 'accepted' | 'completed' | 'compensated'>,
   reason?: Reason,
-): Promise<Reason | undefined> {
+): Promise<StateRecord> {
   const recorded = await call({
     activity: 'recordState',
     args: { sagaId: run.start.sagaId, state, reason },

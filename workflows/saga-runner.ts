@@ -33,11 +33,17 @@ async function runSaga(definition: SagaDefinition, start: SagaStart): Promise<Sa
     isParked: false,
     retries: 0,
   };
-  const reason = (await goForward(run)) ?? (await complete(run));
-  if (!reason) return end(run, 'completed');
-  const cause = await compensate(run, reason);
-  await settle(run, 'compensated', cause);
-  return end(run, 'compensated', cause);
+  for (;;) {
+    const reason = (await goForward(run)) ?? (await complete(run));
+    if (!reason) return end(run, 'completed');
+    const recorded = await compensate(run, reason);
+    if (recorded.outcome) return end(run, recorded.outcome, recorded.reason);
+    if (!recorded.mustGoForward) {
+      await settle(run, 'compensated', recorded.reason);
+      return end(run, 'compensated', recorded.reason);
+    }
+    run.hasPassedPivot = true;
+  }
 }
 
 /** Settles as completed; returns why not, when the ledger has decided to compensate before this workflow was started. */
@@ -54,7 +60,7 @@ async function complete(run: SagaRun): Promise<Reason | undefined> {
 
 /** Runs the plan's items in order. Returns undefined when all are done, else why the saga must compensate. */
 async function goForward(run: SagaRun): Promise<Reason | undefined> {
-  const forward = new CancellationScope({ cancellable: true });
+  const forward = new CancellationScope({ cancellable: !run.hasPassedPivot });
   const abort: Abort = (reason) => {
     if (run.hasPassedPivot || run.abortReason) return;
     run.abortReason = reason;
@@ -66,6 +72,9 @@ async function goForward(run: SagaRun): Promise<Reason | undefined> {
     return run.isParked;
   });
   const startDeadline = deadlineOf(run, abort);
+  // a saga that waited too long to be started, e.g. while Temporal was away, must not begin
+  if (deadlineLeftMs(run) <= 0) abort(expired(run));
+  if (run.abortReason && !run.hasPassedPivot) return run.abortReason;
   try {
     return await forward.run(async () => {
       for (const item of run.start.plan.items) {
@@ -106,6 +115,7 @@ async function runStepOrPark(run: SagaRun, step: PlanStep, context: StepContext)
   for (;;) {
     const end = await runStep(run, step, context);
     if (end?.kind !== 'parked') return end;
+    context.startDeadline();
     const wait = (): Promise<void> => park(run, end.reason, 'running');
     try {
       await (step.kind === 'compensatable' ? wait() : CancellationScope.nonCancellable(wait));
@@ -130,17 +140,22 @@ function causeOf(run: SagaRun, ends: readonly (StepEnd | undefined)[]): Reason |
  * so a healthy saga needs none, and a timer that never fires costs three events and its rows in Temporal's store.
  */
 function deadlineOf(run: SagaRun, abort: Abort): () => void {
-  const { deadlineMs } = run.start.plan;
-  let isStarted = deadlineMs === undefined;
+  let isStarted = run.start.plan.deadlineMs === undefined;
   return () => {
     if (isStarted) return;
     isStarted = true;
-    const leftMs = Math.max(1, run.start.acceptedAtMs + deadlineMs! - Date.now());
-    const expired: Reason = { code: 'deadline', message: `did not complete within ${deadlineMs!} ms` };
-    void CancellationScope.nonCancellable(() => sleep(leftMs)).then(() => {
-      abort(expired);
+    void CancellationScope.nonCancellable(() => sleep(Math.max(1, deadlineLeftMs(run)))).then(() => {
+      abort(expired(run));
     });
   };
+}
+
+function deadlineLeftMs({ start }: SagaRun): number {
+  return start.acceptedAtMs + (start.plan.deadlineMs ?? Infinity) - Date.now();
+}
+
+function expired({ start }: SagaRun): Reason {
+  return { code: 'deadline', message: `did not complete within ${start.plan.deadlineMs ?? 0} ms` };
 }
 
 async function settle({ start }: SagaRun, outcome: SagaOutcome, reason?: Reason): Promise<void> {

@@ -1,4 +1,5 @@
-import { CancellationScope } from '@temporalio/workflow';
+import { CancellationScope, patched, workflowInfo } from '@temporalio/workflow';
+import type { LocalArgs } from '../activities/saga-activities.js';
 import type { Reason } from '../src/saga/errors.js';
 import { allSteps, type PlanStep } from '../src/saga/plan.js';
 import { call, readFailure, type CallFailure } from './saga-calls.js';
@@ -57,8 +58,25 @@ type Prepared =
   | { readonly kind: 'run'; readonly payload: unknown }
   | { readonly kind: 'failed'; readonly reason: Reason };
 
-/** Evaluates the author's code; its exceptions must not reach Temporal, where they would fail the workflow task for ever. */
+/**
+ * Evaluates the author's code; its exceptions must not reach Temporal, where they would fail the workflow task for ever.
+ * That it failed is marked in the history: a release that has mended the code replays the failure as it was, and only an
+ * operator's retry lets the saga run the mended code. Healthy sagas have no such mark.
+ */
 function prepare(run: SagaRun, step: PlanStep): Prepared {
+  const mark = `failed:${step.name}:${run.retries}`;
+  if (workflowInfo().unsafe.isReplaying && patched(mark)) {
+    return {
+      kind: 'failed',
+      reason: { code: 'definition-failed', message: 'failed under an earlier release', step: step.name },
+    };
+  }
+  const prepared = evaluate(run, step);
+  if (prepared.kind === 'failed') patched(mark);
+  return prepared;
+}
+
+function evaluate(run: SagaRun, step: PlanStep): Prepared {
   const code = codeOf(run, step);
   if (!code) {
     const message = `this release of '${run.definition.type}' has no code for it; deploy one that keeps it as 'retired', then retry`;
@@ -79,8 +97,12 @@ async function callStep(
   { payload, startDeadline }: { payload: unknown; startDeadline: () => void },
 ): Promise<unknown> {
   const { sagaId, tenantId, input } = run.start;
-  const effect = { sagaId, step: step.name, action: 'do' } as const;
-  const saga = run.definition.type;
+  const target = {
+    effect: { sagaId, step: step.name, action: 'do' } as const,
+    tenantId,
+    saga: run.definition.type,
+    revision: run.retries,
+  };
   const common = {
     retry: step.retry,
     summary: `${step.name}: ${step.action}`,
@@ -94,20 +116,22 @@ async function callStep(
     step.type === 'local'
       ? call({
           activity: 'runLocal',
-          args: { effect, tenantId, work: step.action, input, results: run.results, saga, owes: owedAfter(run, step) },
+          args: { ...target, work: step.action, input, results: run.results, owes: owedAfter(run, step) },
           ...common,
         })
-      : call({ activity: 'dispatch', args: { effect, tenantId, type: step.action, payload, saga }, ...common });
+      : call({ activity: 'dispatch', args: { ...target, type: step.action, payload }, ...common });
   // the pivot decides by itself, and what follows it only goes forward: neither can be cancelled
   return step.kind === 'compensatable' ? start() : CancellationScope.nonCancellable(start);
 }
 
 /** The message steps between a local transaction and the next one: what it owes, as far as its result tells. */
-function owedAfter({ start }: SagaRun, local: PlanStep): readonly string[] {
+function owedAfter({ start }: SagaRun, local: PlanStep): LocalArgs['owes'] {
   const steps = allSteps(start.plan);
   const following = steps.slice(steps.findIndex(({ name }) => name === local.name) + 1);
   const nextLocal = following.findIndex(({ type }) => type === 'local');
-  return following.slice(0, nextLocal === -1 ? undefined : nextLocal).map(({ name }) => name);
+  return following
+    .slice(0, nextLocal === -1 ? undefined : nextLocal)
+    .map(({ name, action }) => ({ step: name, type: action }));
 }
 
 function mayCompensate(step: PlanStep, failure: CallFailure): boolean {

@@ -60,7 +60,7 @@ export function createSagaStarter(options: StarterOptions): SagaStarter {
     stop: line.drain,
     ensureRunning: async (saga, isOpen) => {
       if (await start(options, saga, 'REJECT_DUPLICATE')) return 'started';
-      const { status } = await client.workflow.getHandle(saga.id).describe();
+      const { status } = await withDeadline(client, () => client.workflow.getHandle(saga.id).describe());
       if (status.name === 'RUNNING') return 'running';
       if (!(await isOpen())) return 'settled';
       await start(options, saga, 'ALLOW_DUPLICATE');

@@ -169,6 +169,15 @@ export async function claimDueHalfMessages(pool: pg.Pool, limit: number): Promis
   return rows;
 }
 
+/** Makes half messages due again soon: nothing was learnt of them, so their next look must not be the later for it. */
+export async function postponeHalfMessages(pool: pg.Pool, messageIds: readonly string[]): Promise<void> {
+  await pool.query(
+    `update settle.half_message set scans = 0, due_at = clock_timestamp() + interval '3 seconds'
+      where id = any($1) and due_at is not null`,
+    [messageIds],
+  );
+}
+
 /** Whether a half message is still open in the ledger: asked again before its workflow is started anew. */
 export async function isHalfMessageOpen(pool: pg.Pool, messageId: string): Promise<boolean> {
   const { rowCount } = await pool.query('select 1 from settle.half_message where id = $1 and finished_at is null', [

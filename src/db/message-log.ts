@@ -2,7 +2,7 @@ import type pg from 'pg';
 import type { Reason } from '../saga/errors.js';
 import { effectKey, type EffectId } from '../saga/ids.js';
 import { withTransaction, type Transaction } from './pool.js';
-import { enterForward } from './saga-store.js';
+import { enterForward, MAYBE_APPLIED } from './saga-store.js';
 
 /** A message as a step wants it sent. */
 export interface MessageClaim {
@@ -11,6 +11,8 @@ export interface MessageClaim {
   readonly type: string;
   /** Used only where the ledger has no row yet: the payload of an effect never changes. */
   readonly payload: unknown;
+  /** A higher one than the ledger's runs again over a rejection: an operator has asked for it. @default 0 */
+  readonly revision?: number;
 }
 
 /** A message as the ledger holds it. */
@@ -38,7 +40,7 @@ const COLUMNS = `message_id as "messageId", type, payload, revision, status, att
  */
 export async function claimMessage(pool: pg.Pool, claim: MessageClaim): Promise<LoggedMessage> {
   return withTransaction(pool, async (tx) => {
-    const known = await countAttempt(tx, claim.effect);
+    const known = await countAttempt(tx, claim);
     if (known?.status === 'sent' || known?.status === 'rejected') return known;
     await enterForward(tx, claim.effect);
     return known ?? (await insertMessage(tx, claim));
@@ -48,23 +50,29 @@ export async function claimMessage(pool: pg.Pool, claim: MessageClaim): Promise<
 /**
  * Begins an attempt of an `undo`, with the payload that its `do` was sent with.
  *
- * @returns undefined when there is nothing to take back: the `do` was never sent (and is fenced now) or was rejected
+ * @returns undefined when there is nothing to take back: the `do` was never sent (and is fenced now), or its only attempt was
+ *   rejected; a rejection after an attempt without an answer proves nothing about that attempt
  */
 export async function claimUndo(
   pool: pg.Pool,
-  { effect, type }: Omit<MessageClaim, 'payload'>,
+  claim: Omit<MessageClaim, 'payload'>,
 ): Promise<LoggedMessage | undefined> {
-  return withTransaction(pool, async (tx) => (await countAttempt(tx, effect)) ?? (await insertUndo(tx, effect, type)));
+  return withTransaction(pool, async (tx) => (await countAttempt(tx, claim)) ?? (await insertUndo(tx, claim)));
 }
 
-async function countAttempt(tx: Transaction, effect: EffectId): Promise<LoggedMessage | undefined> {
+async function countAttempt(
+  tx: Transaction,
+  { effect, revision = 0 }: Omit<MessageClaim, 'payload'>,
+): Promise<LoggedMessage | undefined> {
   const { rows } = await tx.query<LoggedMessage>({
     name: 'count-attempt',
     text: `update settle.message_log
-              set attempts = attempts + case when status in ('pending', 'dead') then 1 else 0 end,
+              set attempts = attempts + case when status in ('pending', 'dead') or (status = 'rejected' and revision < $2) then 1 else 0 end,
+                  status = case when status = 'rejected' and revision < $2 then 'pending' else status end,
+                  revision = greatest(revision, $2),
                   first_sent_at = coalesce(first_sent_at, clock_timestamp())
             where effect_key = $1 returning ${COLUMNS}`,
-    values: [effectKey(effect)],
+    values: [effectKey(effect), revision],
   });
   return rows[0];
 }
@@ -85,13 +93,16 @@ async function insertMessage(
   return rows[0]!;
 }
 
-async function insertUndo(tx: Transaction, effect: EffectId, type: string): Promise<LoggedMessage | undefined> {
+async function insertUndo(
+  tx: Transaction,
+  { effect, type }: Omit<MessageClaim, 'payload'>,
+): Promise<LoggedMessage | undefined> {
   const { rows } = await tx.query<LoggedMessage>({
     name: 'insert-undo',
     text: `insert into settle.message_log
              (effect_key, saga_id, tenant_id, step, action, type, payload, attempts, first_sent_at)
            select $1, saga_id, tenant_id, step, 'undo', $3, payload, 1, clock_timestamp()
-             from settle.message_log where effect_key = $2 and attempts > 0 and status <> 'rejected'
+             from settle.message_log where effect_key = $2 and ${MAYBE_APPLIED}
            on conflict (effect_key) do update set attempts = message_log.attempts + 1
            returning ${COLUMNS}`,
     values: [effectKey(effect), effectKey({ ...effect, action: 'do' }), type],
@@ -125,13 +136,5 @@ export async function recordFailure(pool: pg.Pool, key: string, error: string): 
   await pool.query(
     `update settle.message_log set last_error = $2 where effect_key = $1 and status in ('pending', 'dead')`,
     [key, error.slice(0, 500)],
-  );
-}
-
-/** Marks a message as one that no retry can help: it waits for an operator. */
-export async function markDead(pool: pg.Pool, key: string, reason: Reason): Promise<void> {
-  await pool.query(
-    `update settle.message_log set status = 'dead', reason = $2 where effect_key = $1 and status = 'pending'`,
-    [key, JSON.stringify(reason)],
   );
 }

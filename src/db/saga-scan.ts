@@ -4,7 +4,7 @@ import type { AcceptedSaga } from './saga-store.js';
 
 /** An open saga that is due for a look, and what it may lack. */
 export interface DueSaga extends Omit<AcceptedSaga, 'replayed'> {
-  /** Set when a cancel was requested and may not have reached the workflow. */
+  /** Set when a cancel was requested that the workflow may not know of yet. */
   readonly cancelReason: Reason | null;
 }
 
@@ -21,10 +21,20 @@ export async function claimDueSagas(pool: pg.Pool, limit: number): Promise<reado
        from (select id from settle.saga where due_at <= clock_timestamp() order by due_at limit $1 for update skip locked) as due
       where s.id = due.id
       returning s.id, tenant_id as "tenantId", request_hash as "requestHash", type, business_key as "businessKey", plan, input, state,
-                floor(extract(epoch from accepted_at) * 1000)::float8 as "acceptedAtMs", cancel_reason as "cancelReason"`,
+                floor(extract(epoch from accepted_at) * 1000)::float8 as "acceptedAtMs",
+                -- told a few times only: the ledger's fence holds anyway, and a history has its limits
+                case when s.reason is null and s.scans <= 8 then cancel_reason end as "cancelReason"`,
     [limit],
   );
   return rows;
+}
+
+/** Makes sagas due again soon: nothing was learnt of them, so their next look must not be the later for it. */
+export async function postponeBriefly(pool: pg.Pool, sagaIds: readonly string[]): Promise<void> {
+  await pool.query(
+    `update settle.saga set scans = 0, due_at = clock_timestamp() + interval '3 seconds' where id = any($1) and due_at is not null`,
+    [sagaIds],
+  );
 }
 
 /** Whether a saga is still open in the ledger: asked again before its workflow is started anew. */

@@ -12,7 +12,7 @@ export interface DemoOrder {
 /** In minor units. */
 export const UNIT_PRICE = 1_999;
 
-/** Talks to the API as any client would. */
+/** Talks to the API as any client should: what is answered 503 is sent again. */
 export interface DemoClient {
   /** Places an order and returns its saga's id; the same key brings the same saga. */
   place(order: DemoOrder, key?: string): Promise<string>;
@@ -25,6 +25,8 @@ export interface DemoClient {
 
 const POLL_MS = 25;
 const SETTLE_MS = 30_000;
+const RETRY_MS = 250;
+const PATIENCE_MS = 20_000;
 
 /**
  * Makes a client.
@@ -44,10 +46,16 @@ export function createDemoClient(api: string, apiKey: string | undefined, signal
       ...(request.key !== undefined && { 'idempotency-key': request.key }),
     };
     const body = request.body && JSON.stringify(request.body);
-    const response = await fetch(`${api}${path}`, { method, headers, body, signal });
-    const text = await response.text();
-    if (!response.ok) throw new Error(`${method} ${path} was answered ${response.status}: ${text}`);
-    return JSON.parse(text) as unknown;
+    for (const end = Date.now() + PATIENCE_MS; ;) {
+      const response = await fetch(`${api}${path}`, { method, headers, body, signal });
+      const text = await response.text();
+      if (response.ok) return JSON.parse(text) as unknown;
+      if (response.status !== 503 || Date.now() > end) {
+        throw new Error(`${method} ${path} was answered ${response.status}: ${text}`);
+      }
+      // a busy machine: under the same key it is the same request, however often it is sent
+      await delay(RETRY_MS, undefined, { signal });
+    }
   };
   const waitFor: DemoClient['waitFor'] = async (sagaId, isSo) => {
     for (const end = Date.now() + SETTLE_MS; ;) {

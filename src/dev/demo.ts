@@ -10,9 +10,8 @@ import { installRuntime } from '../worker.js';
 import { createDemoClient, UNIT_PRICE } from './demo-client.js';
 import type { DemoClient, DemoOrder } from './demo-client.js';
 import { findFreePorts } from './ports.js';
-import type { StopSignals } from './run-dev.js';
 import { startStack } from './stack.js';
-import type { Stack } from './stack.js';
+import type { Stack, StopSignals } from './stack.js';
 import { timelineOf } from './timeline.js';
 
 export interface DemoOptions {
@@ -48,8 +47,7 @@ export async function runDemo({ loadConfig, print, signals }: DemoOptions): Prom
   try {
     const config = loadConfig(await settingsFor(dataDir));
     print('bringing up PostgreSQL, Temporal, the API, the worker and two participants …');
-    const stack = await startStack({ config, progress: print, signal: signals.stop, onLog: installRuntime });
-    signals.force.addEventListener('abort', stack.kill);
+    const stack = await startStack({ config, progress: print, signals, onLog: installRuntime });
     try {
       await Promise.race([showAndCheck(stack, print, signals.stop), stack.failed]);
     } finally {

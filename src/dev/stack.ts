@@ -15,12 +15,20 @@ import type { Progress } from './temporal-cli.js';
 import { startTemporal } from './temporal-server.js';
 import type { TemporalServer } from './temporal-server.js';
 
+/** How a process is told to end. */
+export interface StopSignals {
+  /** Asks to finish what is under way. */
+  readonly stop: AbortSignal;
+  /** No longer waits for it. */
+  readonly force: AbortSignal;
+}
+
 export interface StackOptions {
   readonly config: Config;
   /** Told what takes time. */
   readonly progress: Progress;
-  /** Ends a start that is under way: what has been started is stopped again. */
-  readonly signal: AbortSignal;
+  /** `stop` ends a start that is under way, `force` the servers, whatever is under way. */
+  readonly signals: StopSignals;
   /** Ran once, with the log of the stack, before anything of Temporal's SDK is. */
   readonly onLog: (logger: Logger) => void;
 }
@@ -36,8 +44,6 @@ export interface Stack {
   readonly failed: Promise<never>;
   /** API, worker, participants, Temporal, PostgreSQL, in this order; every one is tried. Stopping twice is stopping once. */
   stop(): Promise<void>;
-  /** Ends the servers by force, at once. */
-  kill(): void;
 }
 
 type Stop = () => unknown;
@@ -58,9 +64,11 @@ export async function startStack(options: StackOptions): Promise<Stack> {
   }
 }
 
-async function bringUp({ config: given, progress, signal, onLog }: StackOptions, stops: Stop[]): Promise<Stack> {
+async function bringUp({ config: given, progress, signals, onLog }: StackOptions, stops: Stop[]): Promise<Stack> {
   const dataDir = await openDataDir(given.dataDir, { needsPostgres: needsPostgres(given), progress });
   stops.unshift(() => dataDir.release());
+  const { stop: signal, force } = signals;
+  force.addEventListener('abort', dataDir.killChildren);
   await checkPorts(claimsOf(given));
   const logFile = join(dataDir.path, 'settle.log');
   const logger = pino({ level: given.logLevel }, destination({ dest: logFile, sync: true }));
@@ -68,9 +76,10 @@ async function bringUp({ config: given, progress, signal, onLog }: StackOptions,
   const servers = await startServers({ config: given, dataDir, progress, signal }, stops);
   signal.throwIfAborted();
   const config = withServers(given, dataDir.path, servers);
-  await migrateAll(config, { seed: true });
+  await slowly(progress, 'preparing the databases', migrateAll(config, { seed: true }));
   signal.throwIfAborted();
-  const roles = await startRoles({ config, roles: ['participants', 'worker', 'api'], logger });
+  const starting = startRoles({ config, roles: ['participants', 'worker', 'api'], logger });
+  const roles = await slowly(progress, 'starting API, worker and participants', starting);
   stops.unshift(() => roles.stop());
   signal.throwIfAborted();
   const { api, inventory, accounts } = roles.urls;
@@ -86,7 +95,6 @@ async function bringUp({ config: given, progress, signal, onLog }: StackOptions,
     logFile,
     failed,
     stop: () => (stopping ??= stopAll(stops)),
-    kill: dataDir.killChildren,
   };
 }
 
@@ -127,7 +135,10 @@ interface Servers {
   readonly temporal?: TemporalServer;
 }
 
-type ServerOptions = { readonly config: Config; readonly dataDir: DataDir } & Pick<StackOptions, 'progress' | 'signal'>;
+type ServerOptions = { readonly config: Config; readonly dataDir: DataDir } & {
+  readonly progress: Progress;
+  readonly signal: AbortSignal;
+};
 
 /** Both at the same time: each spends a second waiting. */
 async function startServers({ config, dataDir, progress, signal }: ServerOptions, stops: Stop[]): Promise<Servers> {

@@ -113,7 +113,7 @@ async function open(url: string, stop: AbortSignal | undefined): Promise<Readabl
 async function build(folder: string, { progress, signal }: CliOptions): Promise<void> {
   const done = report(progress, 'building the Temporal CLI with Go (once, about 4 minutes on 2 cores)');
   try {
-    const child = spawn('env', [`GOBIN=${folder}`, 'CGO_ENABLED=0', 'go', 'install', MODULE], {
+    const child = spawn('env', [`GOBIN=${folder}`, 'CGO_ENABLED=0', 'go', 'install', '-ldflags=-s -w', MODULE], {
       stdio: ['ignore', 'ignore', 'pipe'],
       signal,
     });
@@ -126,10 +126,10 @@ async function build(folder: string, { progress, signal }: CliOptions): Promise<
   }
 }
 
-/** Says that something goes on, now and every 10 s, until the returned function is called. */
+/** Says that something goes on, now and every 15 s, until the returned function is called. */
 export function report(progress: Progress, what: string): () => void {
   const since = Date.now();
   progress(`${what} …`);
-  const timer = setInterval(() => progress(`${what} … ${Math.round((Date.now() - since) / 1_000)} s`), 10_000);
+  const timer = setInterval(() => progress(`${what} … ${Math.round((Date.now() - since) / 1_000)} s`), 15_000);
   return () => clearInterval(timer);
 }

@@ -42,7 +42,10 @@ export interface SagaOptions<Input> {
 }
 
 export interface StepOptions<Input, Results> {
-  /** Whether the step is needed; a skipped step has no result. @default always */
+  /**
+   * Whether the step is needed; a skipped step has no result. It is part of the workflow's code: once released it never changes,
+   * or sagas in flight could not be replayed; retire the step and add one under a new name instead. @default always
+   */
   readonly when?: (scope: Scope<Input, Results>) => boolean;
   readonly kind?: StepKind;
   readonly retry?: RetryOptions;

@@ -38,3 +38,18 @@ export interface SagaEnd {
   readonly outcome: SagaOutcome;
   readonly reason?: Reason;
 }
+
+/**
+ * What the ledger answers when a saga enters a state. A workflow may have lost what it did: what a workflow task has done but not
+ * yet reported to Temporal is done again, perhaps with a cancel in front of it. The ledger has lost nothing.
+ */
+export interface StateRecord {
+  /** Why it compensates, as first recorded. */
+  readonly reason?: Reason;
+  /** On entering `compensating`: every step whose `do` was applied, or was begun and may have been. */
+  readonly begun?: readonly string[];
+  /** It has passed its pivot, or may have: the state was not entered, it has to go forward. */
+  readonly mustGoForward?: boolean;
+  /** It has settled already, and stays so. */
+  readonly outcome?: SagaOutcome;
+}

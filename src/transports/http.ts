@@ -96,8 +96,9 @@ function doneOutcome(body: string, status: number): Outcome {
 /** The reason of a rejection, from problem details (RFC 9457) where the participant sends them. */
 function reasonOf(body: string, status: number): Reason {
   const problem = (parse(body) ?? {}) as Record<string, unknown>;
+  // cut and cleaned to what the ledger can hold
   const text = (name: string): string | undefined =>
-    typeof problem[name] === 'string' ? problem[name].slice(0, 500) : undefined;
+    typeof problem[name] === 'string' ? problem[name].slice(0, 500).replaceAll('\0', '').toWellFormed() : undefined;
   return {
     code: text('code') ?? `http-${status}`,
     message: text('detail') ?? text('title') ?? `refused with HTTP ${status}`,

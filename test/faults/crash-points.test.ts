@@ -1,12 +1,7 @@
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { CRASH_POINTS, type CrashPoint } from '../support/faults/crash-points.js';
-import { describeViolations } from '../support/faults/checker.js';
-import { copyBuild } from '../support/faults/dist.js';
-import { startFaultServers, type FaultServers } from '../support/faults/fault-servers.js';
+import { assertNone, useFaults } from '../support/faults/fixture.js';
 import type { Scenario } from '../support/faults/load.js';
-import { openRun, type Run } from '../support/faults/run.js';
+import { openRun, type Role, type Run } from '../support/faults/run.js';
 import type { Supervised } from '../support/faults/supervisor.js';
 
 // A process that dies at a crash point is replaced by the one that will die at the next: what the dead one left open is
@@ -14,48 +9,52 @@ import type { Supervised } from '../support/faults/supervisor.js';
 
 const SCENARIOS: readonly Scenario[] = ['completes', 'no-money', 'cancelled', 'duplicate'];
 
-let folder = '';
-let servers: FaultServers | undefined;
+const running = new Map<Role, Supervised>();
 let run: Run;
 let seed = 0;
 
+afterAll(() => run?.close());
+
+const faults = useFaults();
+
 beforeAll(async () => {
-  folder = await mkdtemp(join(tmpdir(), 'settle-build-'));
-  const build = await copyBuild(folder);
-  servers = await startFaultServers();
-  run = await openRun(servers, build);
+  run = await openRun(faults.servers, faults.build);
+  await Promise.all((['participants', 'api', 'worker'] as const).map(replace));
 });
 
-afterAll(async () => {
-  await run?.close();
-  await servers?.stop();
-  await rm(folder, { recursive: true, force: true });
-});
+/** Lets a process of production take the place of one that has died or is to die. */
+async function replace(role: Role): Promise<void> {
+  const old = running.get(role);
+  if (old) await run.supervisor.stop(old);
+  running.set(role, await run.start(role));
+}
 
-/** Has `victim` die at a point while orders come in. */
-async function expectCrashAt(victim: Supervised, point: CrashPoint): Promise<void> {
+/** Has a process die at a point while orders come in. */
+async function expectCrash(role: Role, point: CrashPoint): Promise<void> {
+  const old = running.get(role);
+  if (old) await run.supervisor.stop(old);
+  const doomed = await run.start(role, { CRASH: `${point}:2` });
+  running.set(role, doomed);
   run.load({ seed: (seed += 1), orders: SCENARIOS.length, scenarios: SCENARIOS });
-  await run.supervisor.awaitCrash(victim, point);
+  await run.supervisor.awaitCrash(doomed, point);
   expect(run.supervisor.faults.at(-1)).toMatchObject({
     name: `crash ${point}`,
     proof: expect.stringContaining('exit signal 9') as string,
   });
 }
 
-describe('promise 1: an accepted request has exactly one outcome when kill -9 hits', () => {
-  beforeAll(async () => {
-    await Promise.all([run.start('participants'), run.start('api')]);
+describe.each(['worker', 'participants', 'api'] as const)('promise 1: kill -9 hits the %s', (role) => {
+  test.each(CRASH_POINTS[role])('at %s', async (point) => {
+    await expectCrash(role, point);
   });
 
-  test.each(CRASH_POINTS.worker)('the worker at %s', async (point) => {
-    await expectCrashAt(await run.start('worker', { CRASH: `${point}:2` }), point);
+  test('and another takes over', async () => {
+    await replace(role);
+    expect(running.get(role)?.isRunning()).toBe(true);
   });
 });
 
-test('promises 1 to 6 hold after all of these crashes', async () => {
-  await run.start('worker');
+test('promises 1 to 6: after all of these crashes every order has exactly one outcome', async () => {
   await run.untilQuiet();
-  const violations = await run.verdict();
-  console.log(describeViolations(violations));
-  expect(violations).toEqual([]);
+  assertNone(await run.verdict());
 });

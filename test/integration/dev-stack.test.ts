@@ -1,8 +1,10 @@
+import { execFile } from 'node:child_process';
 import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { once } from 'node:events';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 import { commandLineOf, isAlive } from '../../src/dev/child.js';
 import { findFreePorts } from '../../src/dev/ports.js';
 import { eventually } from '../support/eventually.js';
@@ -159,3 +161,42 @@ test('an outside database that cannot be reached is one line, and what had start
   expect(output).not.toContain('hunter2');
   expect([code, notedServers({ dataDir })]).toEqual([1, []]);
 }, 60_000);
+
+test('a second Ctrl-C no longer waits for a server that does not end', async () => {
+  const installation = await makeInstallation();
+  const stack = await start(installation);
+  const servers = notedServers(installation);
+  servers.forEach((pid) => process.kill(pid, 'SIGSTOP'));
+  await eventually(() => {
+    // again and again, as an impatient person does: those within half a second count as one
+    if (stack.isRunning()) process.kill(stack.pid, 'SIGINT');
+    expect(stack.isRunning()).toBe(false);
+  });
+  expect(await stack.exited).toEqual({ code: 130, signal: null });
+  await eventually(() => expect(servers.filter(isAlive)).toEqual([]));
+}, 60_000);
+
+test('the lines to copy place the orders that they announce, and show how each ended', async () => {
+  const installation = await makeInstallation();
+  const stack = await start(installation);
+  const lines = stack.output().replaceAll('\\\n', '').split('\n');
+  const commands = lines.filter((line) => line.startsWith('  curl ')).map((line) => line.trim());
+  expect(commands).toHaveLength(6);
+  const ends: unknown[] = [];
+  for (const [place, show] of [0, 2, 4].map((first) => commands.slice(first, first + 2))) {
+    expect(await bash(place!)).toContain('"state":"accepted"');
+    ends.push(
+      await eventually(async () => {
+        const saga = JSON.parse(await bash(show!)) as { state: string; reason: { code: string } | null };
+        expect(['completed', 'compensated']).toContain(saga.state);
+        return saga.reason?.code ?? saga.state;
+      }),
+    );
+  }
+  expect(ends).toEqual(['completed', 'out-of-stock', 'insufficient-funds']);
+  await stack.kill('SIGINT');
+}, 60_000);
+
+async function bash(command: string): Promise<string> {
+  return (await promisify(execFile)('bash', ['-c', command])).stdout;
+}

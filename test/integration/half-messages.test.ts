@@ -140,7 +140,7 @@ test('promise 7: messages that Temporal has lost, or never heard of, are driven 
     { verdict: 'committed', by: 'producer' },
   );
   await half.pool.query('update settle.half_message set due_at = clock_timestamp() where finished_at is null');
-  expect(await scanHalfMessages(half.pool, half.starter)).toMatchObject({ failed: 0 });
+  expect(await scanHalfMessages(half.pool, half.starter, new AbortController().signal)).toMatchObject({ failed: 0 });
   for (const id of [unheard, untold, lost, deaf]) {
     await inState(id, 'delivered');
     expect(await notedAmount(notes, id)).toBe(5);

@@ -1,18 +1,16 @@
 import { readdirSync } from 'node:fs';
 import type pg from 'pg';
-import { applyLocal, undoLocal, type LocalEffect } from '../../src/db/local-effects.js';
-import { claimMessage, claimUndo, recordAnswer } from '../../src/db/message-log.js';
+import { applyLocal, undoLocal } from '../../src/db/local-effects.js';
 import { migrate } from '../../src/db/migrate.js';
-import { insertOrder, markOrderCancelled, seedCustomers } from '../../src/db/orders.js';
+import { insertOrder, seedCustomers } from '../../src/db/orders.js';
 import { createPool, withTransaction, type Transaction } from '../../src/db/pool.js';
-import { claimDueSagas, listOpenSteps } from '../../src/db/saga-scan.js';
-import { acceptSaga, countWaiting, recordState, requestCancel, settleSaga } from '../../src/db/saga-store.js';
-import { FencedError, RejectedError } from '../../src/saga/errors.js';
-import type { PlaceOrder } from '../../src/messages/orders.js';
+import { claimDueSagas, listOpenSteps, postponeBriefly } from '../../src/db/saga-scan.js';
+import { acceptSaga, countWaiting } from '../../src/db/saga-store.js';
+import { RejectedError } from '../../src/saga/errors.js';
 import { allSteps } from '../../src/saga/plan.js';
 import { placeOrderSaga } from '../../workflows/orders.js';
 import { useDatabase } from '../support/databases.js';
-import { newSaga } from '../support/sagas.js';
+import { acceptOrder, newSaga, orderStep, undoOf, type LedgerSaga } from '../support/sagas.js';
 
 const database = useDatabase('producer');
 let pool: pg.Pool;
@@ -23,28 +21,7 @@ beforeAll(async () => {
 });
 afterAll(() => pool.end());
 
-async function accept(): Promise<{ id: string; input: PlaceOrder }> {
-  const saga = await acceptSaga(pool, newSaga());
-  return { id: saga.id, input: saga.input as PlaceOrder };
-}
-
-/** The local step of an order, as the activity runs it. */
-function orderStep({ id, input }: { id: string; input: PlaceOrder }, change: Partial<LocalEffect> = {}): LocalEffect {
-  return {
-    effect: { sagaId: id, step: 'order', action: 'do' },
-    tenantId: 'default',
-    work: (tx) => insertOrder(tx, { ...input, sagaId: id, tenantId: 'default' }),
-    owes: () => [
-      { step: 'stock', type: 'inventory.deduct', payload: { orderId: input.orderId } },
-      { step: 'payment', type: 'accounts.debit', payload: { orderId: input.orderId } },
-    ],
-    ...change,
-  };
-}
-
-function undoOf(step: LocalEffect, orderId: string): LocalEffect {
-  return { ...step, effect: { ...step.effect, action: 'undo' }, work: (tx) => markOrderCancelled(tx, orderId) };
-}
+const accept = (): Promise<LedgerSaga> => acceptOrder(pool);
 
 async function one(sql: string, values: unknown[] = []): Promise<Record<string, unknown>> {
   const { rows } = await pool.query<Record<string, unknown>>(sql, values);
@@ -132,6 +109,16 @@ describe('a local step', () => {
     expect((await one('select count(*) as rows from shop.orders where saga_id = $1', [saga.id])).rows).toBe(0);
   });
 
+  test('an operator’s retry runs the work again over a rejection, and over nothing else', async () => {
+    const saga = await accept();
+    const refuse = (): never => {
+      throw new RejectedError('too-late', 'the shop is closed');
+    };
+    await expect(applyLocal(pool, orderStep(saga, { work: refuse }))).rejects.toMatchObject({ code: 'too-late' });
+    const placed = await applyLocal(pool, orderStep(saga, { revision: 1 }));
+    expect(await applyLocal(pool, orderStep(saga, { revision: 2, work: refuse }))).toEqual(placed);
+  });
+
   test('an unknown customer is refused', async () => {
     const saga = await accept();
     const input = { ...saga.input, customerId: 'nobody' };
@@ -173,102 +160,6 @@ describe('a local step', () => {
   });
 });
 
-describe('the fence', () => {
-  test('no do begins once the decision to compensate is recorded', async () => {
-    const saga = await accept();
-    await applyLocal(pool, orderStep(saga));
-    await recordState(pool, { sagaId: saga.id, state: 'compensating', reason: { code: 'no', message: 'no' } });
-    const claim = {
-      effect: { sagaId: saga.id, step: 'stock', action: 'do' } as const,
-      tenantId: 'default',
-      type: 'inventory.deduct',
-      payload: {},
-    };
-    await expect(claimMessage(pool, claim)).rejects.toBeInstanceOf(FencedError);
-    expect(
-      await one(`select attempts from settle.message_log where saga_id = $1 and step = 'stock'`, [saga.id]),
-    ).toEqual({ attempts: 0 });
-  });
-
-  test('a message that was never sent has nothing to undo', async () => {
-    const saga = await accept();
-    await applyLocal(pool, orderStep(saga));
-    const undo = {
-      effect: { sagaId: saga.id, step: 'stock', action: 'undo' } as const,
-      tenantId: 'default',
-      type: 'inventory.release',
-    };
-    expect(await claimUndo(pool, undo)).toBeUndefined();
-  });
-
-  test('an undo is sent what its do was sent', async () => {
-    const saga = await accept();
-    const effect = { sagaId: saga.id, step: 'stock', action: 'do' } as const;
-    await claimMessage(pool, { effect, tenantId: 'default', type: 'inventory.deduct', payload: { sent: 'first' } });
-    await claimMessage(pool, { effect, tenantId: 'default', type: 'inventory.deduct', payload: { sent: 'later' } });
-    const undo = await claimUndo(pool, {
-      effect: { ...effect, action: 'undo' },
-      tenantId: 'default',
-      type: 'inventory.release',
-    });
-    expect(undo?.payload).toEqual({ sent: 'first' });
-  });
-
-  test('the first final answer of a participant stays', async () => {
-    const saga = await accept();
-    const effect = { sagaId: saga.id, step: 'stock', action: 'do' } as const;
-    const claim = { effect, tenantId: 'default', type: 'inventory.deduct', payload: {} };
-    await claimMessage(pool, claim);
-    const key = `${saga.id}/stock/do`;
-    await recordAnswer(pool, key, { status: 'sent', result: { first: true } });
-    await recordAnswer(pool, key, { status: 'rejected', reason: { code: 'late', message: 'late' } });
-    expect(await claimMessage(pool, claim)).toMatchObject({ status: 'sent', result: { first: true }, attempts: 1 });
-  });
-});
-
-describe('the end', () => {
-  test('a terminal state is set once', async () => {
-    const { id } = await accept();
-    await settleSaga(pool, { sagaId: id, outcome: 'completed' });
-    await expect(
-      settleSaga(pool, { sagaId: id, outcome: 'compensated', reason: { code: 'no', message: 'no' } }),
-    ).rejects.toBeInstanceOf(FencedError);
-    await recordState(pool, { sagaId: id, state: 'parked', reason: { code: 'no', message: 'no' } });
-    expect(await one('select state, reason from settle.saga where id = $1', [id])).toEqual({
-      state: 'completed',
-      reason: null,
-    });
-    await expect(
-      pool.query(`update settle.saga set state = 'running', finished_at = null where id = $1`, [id]),
-    ).rejects.toThrow('already settled');
-  });
-
-  test('the reason for compensating is the first one, also after it was parked', async () => {
-    const { id } = await accept();
-    await recordState(pool, { sagaId: id, state: 'compensating', reason: { code: 'first', message: '' } });
-    await recordState(pool, { sagaId: id, state: 'parked', reason: { code: 'stuck', message: '' } });
-    expect(await one('select reason, park_reason from settle.saga where id = $1', [id])).toMatchObject({
-      reason: { code: 'first' },
-      park_reason: { code: 'stuck' },
-    });
-    await recordState(pool, { sagaId: id, state: 'compensating' });
-    await settleSaga(pool, { sagaId: id, outcome: 'compensated', reason: { code: 'last', message: '' } });
-    expect(await one('select reason, park_reason from settle.saga where id = $1', [id])).toMatchObject({
-      reason: { code: 'first' },
-      park_reason: null,
-    });
-  });
-
-  test('a cancel is recorded while a saga is open, and refused once it has settled', async () => {
-    const { id } = await accept();
-    const request = { tenantId: 'default', sagaId: id, reason: { code: 'cancelled', message: 'no' } };
-    expect(await requestCancel(pool, { ...request, tenantId: 'other' })).toBe('unknown');
-    expect(await requestCancel(pool, request)).toBe('requested');
-    await settleSaga(pool, { sagaId: id, outcome: 'compensated', reason: request.reason });
-    expect(await requestCancel(pool, request)).toBe('settled');
-  });
-});
-
 describe('the scan', () => {
   test('of many scanners at the same moment each saga that is due goes to one', async () => {
     await Promise.all(Array.from({ length: 40 }, accept));
@@ -277,6 +168,14 @@ describe('the scan', () => {
     const ids = claims.flat().map(({ id }) => id);
     expect(ids.length).toBeGreaterThanOrEqual(40);
     expect(new Set(ids).size).toBe(ids.length);
+  });
+
+  test('a saga that could not be looked at is due again soon', async () => {
+    const { id } = await accept();
+    await pool.query('update settle.saga set scans = 9, due_at = clock_timestamp() where id = $1', [id]);
+    await postponeBriefly(pool, [id]);
+    const soon = `select scans, due_at <= clock_timestamp() + interval '3 seconds' as soon from settle.saga where id = $1`;
+    expect(await one(soon, [id])).toEqual({ scans: 0, soon: true });
   });
 
   test('promise 9: the steps that open sagas still need are known', async () => {

@@ -180,6 +180,33 @@ test('a step whose guard says no is skipped', async () => {
   });
 });
 
+test('promise 6: a step that only the ledger knows of is undone too', async () => {
+  const script: Script = { 'second/do': ['rejected'] };
+  const records = { compensating: { begun: ['first', 'third'] } };
+  await withSaga({ definition: linearSaga, script, records }, async ({ activities, end }) => {
+    expect(await end).toMatchObject({ outcome: 'compensated', reason: { step: 'second' } });
+    expect(activities.log.slice(2)).toEqual(['compensating', 'third/undo', 'first/undo', 'compensated']);
+  });
+});
+
+test('a saga whose ledger says that it has settled undoes nothing', async () => {
+  const script: Script = { 'second/do': ['rejected'] };
+  const records = { compensating: { outcome: 'completed' } } as const;
+  await withSaga({ definition: linearSaga, script, records }, async ({ activities, end }) => {
+    expect(await end).toMatchObject({ outcome: 'completed' });
+    expect(activities.log).toEqual(['first/do', 'second/do', 'compensating']);
+  });
+});
+
+test('a saga whose ledger says that it has passed its pivot goes forward, whatever made it compensate', async () => {
+  const script: Script = { 'pivot/do': ['rejected', 'done'] };
+  const records = { compensating: { mustGoForward: true } };
+  await withSaga({ definition: pivotedSaga, script, records }, async ({ activities, end }) => {
+    expect(await end).toMatchObject({ outcome: 'completed' });
+    expect(activities.log).toEqual(['first/do', 'pivot/do', 'compensating', 'after/do', 'completed']);
+  });
+});
+
 test('a saga whose ledger has decided to compensate does not go forward again', async () => {
   await withSaga({ definition: linearSaga, script: { 'second/do': ['fenced'] } }, async ({ activities, end }) => {
     expect(await end).toMatchObject({ outcome: 'compensated', reason: { code: 'test-fenced' } });

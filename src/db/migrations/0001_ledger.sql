@@ -43,6 +43,8 @@ create table settle.step_effect (
   status      text not null check (status in ('applied', 'rejected', 'tombstone', 'nothing-to-undo')),
   result      jsonb,
   reason      jsonb,
+  -- raised by an operator's retry, so that it runs again over a rejection
+  revision    int not null default 0,
   applied_at  timestamptz not null default clock_timestamp(),
   txid        xid8 not null default pg_current_xact_id()
 );

@@ -49,7 +49,7 @@ export async function collectEffects(pool: pg.Pool, service: JournaledService): 
 /** A participant's inbox. */
 export async function collectInbox(pool: pg.Pool, service: 'inventory' | 'accounts'): Promise<InboxRow[]> {
   const { rows } = await pool.query<InboxRow>(
-    `select $1 as service, saga_id as "sagaId", step, action, status, message_id as "messageId", txid::text
+    `select $1 as service, saga_id as "sagaId", step, action, status, ${MS('applied_at')} as at, message_id as "messageId", txid::text
        from ${service}.inbox`,
     [service],
   );

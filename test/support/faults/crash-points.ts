@@ -117,7 +117,7 @@ function wrapLedger(port: Ledger, pass: Pass, starters: readonly SagaStarter[]):
       const accepted = await port.acceptSaga(saga);
       await pass('api-after-insert');
       // the API starts workflows without waiting; here the start must be known to have happened
-      await starters[0]?.ensureRunning(accepted, () => Promise.resolve(true));
+      if (!accepted.replayed) await starters[0]?.ensureRunning(accepted, () => Promise.resolve(true));
       await pass('api-after-start');
       return accepted;
     },

@@ -137,6 +137,7 @@ export interface InboxRow {
   readonly step: string;
   readonly action: 'do' | 'undo';
   readonly status: string;
+  readonly at: number;
   readonly messageId: string;
   readonly txid: string;
 }

@@ -26,15 +26,25 @@ export const DATABASE_OF: Readonly<Record<JournaledService, string>> = {
 export async function startFaultServers(): Promise<FaultServers> {
   const templates = Object.values(DATABASE_OF).map((name) => `${name}_template`);
   const cacheDir = join(process.env['XDG_CACHE_HOME'] ?? join(homedir(), '.cache'), 'settle');
-  const [postgres, temporal] = await Promise.all([startTestPostgres(templates), startTestTemporal(cacheDir)]);
-  await prepareTemplates(postgres);
-  return {
-    postgres,
-    temporal,
-    stop: async () => {
-      await Promise.all([postgres.stop(), temporal.remove()]);
-    },
+  // one that has started is stopped when the other cannot
+  const [postgres, temporal] = await Promise.allSettled([startTestPostgres(templates), startTestTemporal(cacheDir)]);
+  const stop = async (): Promise<void> => {
+    if (postgres.status === 'fulfilled') await postgres.value.stop();
+    if (temporal.status === 'fulfilled') await temporal.value.remove();
   };
+  try {
+    const servers = { postgres: valueOf(postgres), temporal: valueOf(temporal), stop };
+    await prepareTemplates(servers.postgres);
+    return servers;
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+}
+
+function valueOf<T>(settled: PromiseSettledResult<T>): T {
+  if (settled.status === 'fulfilled') return settled.value;
+  throw settled.reason as Error;
 }
 
 async function prepareTemplates(postgres: TestPostgres): Promise<void> {

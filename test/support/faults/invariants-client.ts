@@ -1,4 +1,4 @@
-import { isDeepStrictEqual } from 'node:util';
+import { canonicalJson } from '../../../src/participant/json.js';
 import type { ClientResponse, Evidence, SagaRow, Violation } from './evidence.js';
 import { groupBy, violation } from './grouping.js';
 
@@ -89,7 +89,7 @@ function replaysAreEqual({ client }: Evidence, sagas: SagasByKey): Violation[] {
 
 /** The stored input is the body plus the order id that the API chose. */
 function isSameOrder(saga: SagaRow, sent: unknown): boolean {
-  return isDeepStrictEqual(saga.input, { ...(sent as object), orderId: saga.businessKey });
+  return canonicalJson(saga.input) === canonicalJson({ ...(sent as object), orderId: saga.businessKey });
 }
 
 /** A parked saga goes back to where it was, so that it has no rank of its own. */

@@ -1,4 +1,4 @@
-import type { Effect, Evidence, OrderRow, SagaRow, Violation } from './evidence.js';
+import type { Effect, Evidence, InboxRow, OrderRow, SagaRow, Violation } from './evidence.js';
 import { groupBy, violation } from './grouping.js';
 
 /** What one effect did, over all rows that it wrote. */
@@ -20,6 +20,7 @@ interface SagaEffects {
 /** I6 to I11: what the participants did, from their own journals. */
 export function checkEffects(evidence: Evidence): Violation[] {
   const effects = groupBy(evidence.effects, ({ sagaId }) => sagaId);
+  const inbox = groupBy(evidence.inbox, ({ sagaId }) => sagaId);
   const known = new Set(evidence.ledger.sagas.map(({ id }) => id));
   const ghosts = [...effects.keys()].filter((id) => !known.has(id));
   return [
@@ -30,7 +31,7 @@ export function checkEffects(evidence: Evidence): Violation[] {
       const its = effectsOf(saga, effects.get(saga.id) ?? []);
       return [
         ...exactlyOnce(its),
-        ...nothingAfterUndo(its),
+        ...nothingAfterUndo(its, inbox.get(saga.id) ?? []),
         ...undoneInReverse(its),
         ...undoneForCause(its, evidence),
         ...amountsAgree(its, evidence),
@@ -74,10 +75,13 @@ function exactlyOnce({ saga, rows, of }: SagaEffects): Violation[] {
   });
 }
 
-function nothingAfterUndo({ saga, rows, of }: SagaEffects): Violation[] {
+/** An undo is in E, or, where there was nothing to undo, in the inbox alone: no `do` comes after either. */
+function nothingAfterUndo({ saga, rows, of }: SagaEffects, inbox: readonly InboxRow[]): Violation[] {
   return saga.plan.flat().flatMap(({ name }) => {
-    const isLate = of(name, 'do').lastAt > of(name, 'undo').firstAt;
-    return isLate ? [violation('I7', `'${name}/do' was applied after its undo`, { ids: [saga.id], rows })] : [];
+    const undos = inbox.filter(({ step, action }) => step === name && action === 'undo');
+    const undoneAt = Math.min(of(name, 'undo').firstAt, ...undos.map(({ at }) => at));
+    if (of(name, 'do').lastAt <= undoneAt) return [];
+    return [violation('I7', `'${name}/do' was applied after its undo`, { ids: [saga.id], rows: [...rows, ...undos] })];
   });
 }
 

@@ -48,6 +48,9 @@ interface Order {
   readonly body: Record<string, unknown>;
 }
 
+/** Where a request goes, and where it is noted. */
+export type Client = Pick<Load, 'journal' | 'apis'>;
+
 /** A load under way. */
 export interface RunningLoad {
   /** Resolves when every order has had its 2xx or was given up. */
@@ -102,7 +105,7 @@ async function place(load: Load, order: Order, random: Random): Promise<string |
   if (order.scenario === 'other-body') {
     await attempt(load, random, { ...order, body: { ...order.body, customerId: 'c-500' } });
   }
-  if (order.scenario === 'cancelled') await cancel(load, random, sagaId);
+  if (order.scenario === 'cancelled') await cancel(load, sagaId);
   return sagaId;
 }
 
@@ -135,9 +138,10 @@ async function attempt({ journal, apis }: Load, random: Random, { key, scenario,
   return answer;
 }
 
-async function cancel({ journal, apis }: Load, random: Random, sagaId: string): Promise<void> {
+/** Asks for a saga to be cancelled until it is told that the request is kept, or comes too late. */
+export async function cancel({ journal, apis }: Client, sagaId: string): Promise<void> {
   for (let tries = 0; tries < 50; tries += 1) {
-    const { status } = await exchange(`${random.pick(apis)}/v1/sagas/${sagaId}/cancel`, { method: 'POST' });
+    const { status } = await exchange(`${apis[0]!}/v1/sagas/${sagaId}/cancel`, { method: 'POST' });
     journal.write({ kind: 'cancel', at: Date.now(), sagaId, status });
     if (status > 0 && status < 500) return;
     await new Promise((resolve) => setTimeout(resolve, PAUSE_MS));

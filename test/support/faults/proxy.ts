@@ -7,7 +7,7 @@ import { createServer, connect, type AddressInfo, type Server, type Socket } fro
  * - `reset`: connections are reset, open ones too.
  * - `black-hole`: bytes vanish in both directions; connections stay open.
  * - `one-way`: requests are delivered, answers are lost and the connection is then reset.
- * - `hold`: requests are kept back and delivered when the fault is over, also those whose sender has gone.
+ * - `hold`: requests are kept back until `release`, also those whose sender has gone.
  * - `refuse`: each request is answered 409 by the proxy itself and delivered to nobody.
  */
 export type ProxyFault =
@@ -36,6 +36,8 @@ export interface Proxy {
   readonly counters: Readonly<ProxyCounters>;
   /** Takes effect at once, also on open connections. */
   set(fault: ProxyFault): void;
+  /** Delivers what was held. */
+  release(): void;
   close(): Promise<void>;
 }
 
@@ -66,7 +68,9 @@ export async function startProxy(targetPort: number): Promise<Proxy> {
     set: (fault) => {
       edge.fault = fault;
       if (fault.kind === 'reset') for (const pair of edge.pairs) reset(edge, pair);
-      if (fault.kind !== 'hold') for (const pair of edge.pairs) release(pair);
+    },
+    release: () => {
+      for (const pair of edge.pairs) release(pair);
     },
     close: async () => {
       server.close();
@@ -173,7 +177,9 @@ function sendDown(edge: Edge, pair: Pair, bytes: Buffer): void {
   }
   pair.answered += bytes.length;
   counters.bytesDown += bytes.length;
-  pair.client.write(bytes);
+  // an answer to a request that was held until its sender had gone
+  if (pair.client.destroyed) pair.server.end();
+  else pair.client.write(bytes);
 }
 
 function release({ held, server }: Pair): void {

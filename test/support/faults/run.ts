@@ -5,6 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { Client, Connection } from '@temporalio/client';
 import pg from 'pg';
 import { findFreePorts } from '../../../src/dev/ports.js';
+import { eventually } from '../eventually.js';
 import { check } from './checker.js';
 import { openJournal, readJournal } from './client-journal.js';
 import { collectBooks, collectEffects, collectInbox, collectLedger, type Databases } from './collect.js';
@@ -13,7 +14,7 @@ import type { Build } from './dist.js';
 import type { Evidence, Expectations, Violation } from './evidence.js';
 import { createRunDatabases, type FaultServers } from './fault-servers.js';
 import { watchBooks } from './live.js';
-import { startLoad, type Load, type RunningLoad } from './load.js';
+import { cancel, startLoad, type Load, type RunningLoad, type Scenario } from './load.js';
 import { startProxy, type Proxy } from './proxy.js';
 import { createSupervisor, type Program, type Supervised, type Supervisor } from './supervisor.js';
 import { collectTemporal } from './temporal-evidence.js';
@@ -32,10 +33,22 @@ export interface Run {
   /** Starts a process as production does; `armed` sets its `CRASH`, `STALL` or `FAIL`, see crash-points.ts. */
   start(role: Role, armed?: Arms): Promise<Supervised>;
   load(load: Pick<Load, 'seed' | 'orders'> & Partial<Load>): RunningLoad;
-  /** Waits until every saga has settled, or is parked as planned. */
+  /** Waits until so many orders have been accepted since the run was opened. */
+  untilAccepted(count: number): Promise<void>;
+  /** Places one order; resolves with its saga's id once it is accepted. */
+  order(scenario: Scenario): Promise<string>;
+  /** Asks for a saga to be cancelled. */
+  cancel(sagaId: string): Promise<void>;
+  /** Waits until every saga has settled, or is parked as planned, and Temporal knows it too. */
   untilQuiet(options?: { readonly parked?: number; readonly timeoutMs?: number }): Promise<void>;
-  /** Ends the load, gathers the evidence and holds it against the invariants. */
-  verdict(expected?: Expectations): Promise<readonly Violation[]>;
+  /**
+   * Ends the load, gathers the evidence and holds it against the invariants.
+   *
+   * @param bundle replays the histories. @default the bundle that the workers ran
+   */
+  verdict(expected?: Expectations, bundle?: string): Promise<readonly Violation[]>;
+  /** How many deliveries the running participants have refused as duplicates. */
+  countRepeated(): Promise<number>;
   /** Ends everything of this run. */
   close(): Promise<void>;
 }
@@ -95,7 +108,19 @@ function assemble(prepared: Prepared): Run {
   const watch = watchBooks(databases);
   const loads: RunningLoad[] = [];
   let planned = 0;
-  const gather = async (): Promise<Evidence> => ({
+  let seed = 0;
+  let accepted = 0;
+  const start: Run['load'] = (load) => {
+    planned += load.orders;
+    const onAccepted: Load['onAccepted'] = (sagaId, scenario) => {
+      accepted += 1;
+      load.onAccepted?.(sagaId, scenario);
+    };
+    const running = startLoad({ journal, apis: [apiUrl], ...load, onAccepted });
+    loads.push(running);
+    return running;
+  };
+  const gather = async (bundle: string): Promise<Evidence> => ({
     client: readJournal(journalFile, planned),
     effects: [
       ...(await collectEffects(databases.settle, 'orders')),
@@ -115,7 +140,7 @@ function assemble(prepared: Prepared): Run {
       live: watch.problems,
       snapshots: watch.snapshots(),
     },
-    ...(await collectTemporal(client, name, build.bundle)),
+    ...(await collectTemporal(client, name, bundle)),
     faults: supervisor.faults,
   });
   return {
@@ -125,17 +150,28 @@ function assemble(prepared: Prepared): Run {
     client,
     apiUrl,
     start: (role, armed = {}) => supervisor.start(programOf(prepared, role, armed)),
-    load: (load) => {
-      planned += load.orders;
-      const running = startLoad({ journal, apis: [apiUrl], ...load });
-      loads.push(running);
-      return running;
-    },
-    untilQuiet: (options) => untilQuiet(databases.settle, options),
-    verdict: async (expected) => {
+    load: start,
+    untilAccepted: (count) =>
+      eventually(
+        () => {
+          if (accepted < count) throw new Error(`${accepted} of ${count} orders accepted`);
+        },
+        { timeoutMs: 60_000 },
+      ),
+    order: (scenario) =>
+      new Promise((resolve) => {
+        start({ seed: (seed += 1), orders: 1, scenarios: [scenario], onAccepted: resolve });
+      }),
+    cancel: (sagaId) => cancel({ journal, apis: [apiUrl] }, sagaId),
+    untilQuiet: (options) => untilQuiet({ databases, name, client }, options),
+    verdict: async (expected, bundle = build.bundle) => {
       await Promise.all(loads.map((load) => load.stop()));
       await watch.stop();
-      return check(await gather(), expected);
+      return check(await gather(bundle), expected);
+    },
+    countRepeated: async () => {
+      const counts = await Promise.all(participantUrls(prepared).map(countRepeated));
+      return counts[0]! + counts[1]!;
     },
     close: async () => {
       await supervisor.stopAll();
@@ -152,9 +188,7 @@ function programOf({ env, build, apiUrl }: Prepared, role: Role, armed: Arms): P
   const isAll = role === 'all';
   const health = [
     ...(isAll || role === 'api' ? [`${apiUrl}/health/live`] : []),
-    ...(isAll || role === 'participants'
-      ? [1, 2].map((offset) => `http://127.0.0.1:${Number(env['PORT']) + offset}/health/live`)
-      : []),
+    ...(isAll || role === 'participants' ? participantUrls({ env }).map((url) => `${url}/health/live`) : []),
   ];
   const isArmed = Object.keys(armed).length > 0;
   const roles = isAll ? 'participants,worker,api' : role;
@@ -166,6 +200,16 @@ function programOf({ env, build, apiUrl }: Prepared, role: Role, armed: Arms): P
     cwd: ROOT,
     isReady: async () => (await Promise.all(health.map(answers))).every(Boolean),
   };
+}
+
+function participantUrls({ env }: Pick<Prepared, 'env'>): string[] {
+  return [1, 2].map((offset) => `http://127.0.0.1:${Number(env['PORT']) + offset}`);
+}
+
+async function countRepeated(url: string): Promise<number> {
+  const metrics = await (await fetch(`${url}/metrics`)).text();
+  const counts = metrics.matchAll(/^settle_inbox_messages_total\{.*outcome="repeated".*\} (\d+)$/gm);
+  return [...counts].reduce((total, [, count]) => total + Number(count), 0);
 }
 
 async function answers(url: string): Promise<boolean> {
@@ -194,21 +238,37 @@ function routesThrough({ inventory, accounts }: Run['edges']): Record<string, { 
   };
 }
 
+/** How long a workflow may take to close after its saga: a worker that dies in between costs two timeouts of Temporal's. */
+const CLOSE_MS = 40_000;
+
 async function untilQuiet(
-  pool: pg.Pool,
+  { databases, client, name }: Pick<Prepared, 'databases' | 'name'> & { readonly client: Client },
   { parked = 0, timeoutMs = 90_000 }: { readonly parked?: number; readonly timeoutMs?: number } = {},
 ): Promise<void> {
+  const hasSettled = await patiently(timeoutMs, async () => {
+    const { open, waiting } = await countOpen(databases.settle);
+    return open === parked && waiting === parked;
+  });
+  if (!hasSettled) return;
+  const query = `TaskQueue = '${name}' and ExecutionStatus = 'Running'`;
+  await patiently(CLOSE_MS, async () => (await client.workflow.count(query)).count === parked);
+}
+
+/** Looks again and again; what is not so by then is the checker's to report, with its rows. */
+async function patiently(timeoutMs: number, look: () => Promise<boolean>): Promise<boolean> {
   const until = Date.now() + timeoutMs;
   for (;;) {
-    const { rows } = await pool
-      .query<{ open: number; parked: number }>(
-        `select count(*) filter (where finished_at is null)::int as open, count(*) filter (where state = 'parked')::int as parked
-           from settle.saga`,
-      )
-      .catch(() => ({ rows: [{ open: -1, parked: -1 }] }));
-    const { open, parked: waiting } = rows[0]!;
-    // what has not settled by then is the checker's to report, with its rows
-    if ((open === parked && waiting === parked) || Date.now() > until) return;
+    // a server that has just been killed does not answer yet
+    if (await look().catch(() => false)) return true;
+    if (Date.now() > until) return false;
     await new Promise((resolve) => setTimeout(resolve, 100));
   }
+}
+
+async function countOpen(pool: pg.Pool): Promise<{ open: number; waiting: number }> {
+  const { rows } = await pool.query<{ open: number; waiting: number }>(
+    `select count(*) filter (where finished_at is null)::int as open, count(*) filter (where state = 'parked')::int as waiting
+       from settle.saga`,
+  );
+  return rows[0]!;
 }

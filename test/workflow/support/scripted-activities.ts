@@ -1,6 +1,7 @@
 import { ApplicationFailure } from '@temporalio/common';
 import type { DispatchArgs, LocalArgs, SagaActivities } from '../../../activities/saga-activities.js';
 import type { Reason } from '../../../src/saga/errors.js';
+import type { StateRecord } from '../../../src/saga/state.js';
 
 /** What an attempt does; the last one of a script is repeated. */
 export type Attempt = 'done' | 'rejected' | 'unknown' | 'parked' | 'fenced' | Promise<void>;
@@ -15,25 +16,33 @@ export interface ScriptedActivities extends SagaActivities {
   readonly reasons: Map<string, Reason | undefined>;
   /** What `second/do` was sent. */
   readonly payloads: Map<string, unknown>;
+  /** Under which revisions each attempt was made. */
+  readonly revisions: Map<string, readonly (number | undefined)[]>;
 }
 
 /**
  * Makes scripted activities.
  *
  * @param script effect, e.g. `second/do`, to what its attempts do; an effect without one is done at once
+ * @param records what the ledger answers when a state is entered, by state
  */
-export function scriptedActivities(script: Readonly<Record<string, readonly Attempt[]>>): ScriptedActivities {
+export function scriptedActivities(
+  script: Readonly<Record<string, readonly Attempt[]>>,
+  records: Readonly<Record<string, StateRecord>> = {},
+): ScriptedActivities {
   const log: string[] = [];
   const attempts = new Map<string, number>();
   const reasons = new Map<string, Reason | undefined>();
   const payloads = new Map<string, unknown>();
+  const revisions = new Map<string, readonly (number | undefined)[]>();
   const note = (entry: string): void => {
     if (log.at(-1) !== entry) log.push(entry);
   };
-  const perform = async ({ effect }: LocalArgs | DispatchArgs): Promise<unknown> => {
+  const perform = async ({ effect, revision }: LocalArgs | DispatchArgs): Promise<unknown> => {
     const key = `${effect.step}/${effect.action}`;
     const count = (attempts.get(key) ?? 0) + 1;
     attempts.set(key, count);
+    revisions.set(key, [...(revisions.get(key) ?? []), revision]);
     if (count === 1) note(key);
     const attempt = script[key]?.[count - 1] ?? script[key]?.at(-1) ?? 'done';
     if (typeof attempt !== 'string') await attempt;
@@ -49,6 +58,7 @@ export function scriptedActivities(script: Readonly<Record<string, readonly Atte
     attempts,
     reasons,
     payloads,
+    revisions,
     runLocal: perform,
     dispatch: (args) => {
       payloads.set(`${args.effect.step}/${args.effect.action}`, args.payload);
@@ -56,7 +66,7 @@ export function scriptedActivities(script: Readonly<Record<string, readonly Atte
     },
     recordState: ({ state, reason }) => {
       enter(state, reason);
-      return Promise.resolve(reason);
+      return Promise.resolve({ reason, ...records[state] });
     },
     settle: ({ outcome, reason }) => {
       enter(outcome, reason);

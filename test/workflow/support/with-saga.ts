@@ -5,7 +5,7 @@ import { withQuickAttempts } from '../../../activities/quick-attempts.js';
 import { ensureSearchAttributes } from '../../../src/api/temporal.js';
 import type { SagaDefinition } from '../../../src/saga/define-saga.js';
 import { sagaId } from '../../../src/saga/ids.js';
-import type { SagaEnd, SagaStart } from '../../../src/saga/state.js';
+import type { SagaEnd, SagaStart, StateRecord } from '../../../src/saga/state.js';
 import { bundleSources, quietRuntime } from '../../support/workflow-bundle.js';
 import { scriptedActivities, type Attempt, type ScriptedActivities } from './scripted-activities.js';
 
@@ -47,23 +47,20 @@ export async function withSaga(
   {
     definition,
     script = {},
+    records = {},
     start = {},
   }: {
     definition: SagaDefinition<never> | SagaDefinition<{ wanted?: boolean }>;
     script?: Script;
+    /** What the ledger knows when a state is entered. */
+    records?: Readonly<Record<string, StateRecord>>;
     start?: Partial<SagaStart>;
   },
   check: (running: Running) => Promise<void>,
 ): Promise<void> {
   const id = sagaId(uuidv7());
-  const activities = scriptedActivities(script);
-  const { runLocal, dispatch, recordState, settle } = activities;
-  const worker = await Worker.create({
-    connection,
-    taskQueue: id,
-    workflowBundle: bundle,
-    activities: { ...withQuickAttempts({ runLocal, dispatch, recordState, settle }) },
-  });
+  const activities = scriptedActivities(script, records);
+  const worker = await workerOf({ sagaId: id, activities }, bundle);
   await worker.runUntil(async () => {
     const input: SagaStart = {
       sagaId: id,
@@ -85,5 +82,28 @@ export async function withSaga(
       cancelWorkflow: () => handle.cancel(),
       retry: () => handle.executeUpdate<boolean, []>('retry'),
     });
+  });
+}
+
+/** Goes on with a saga under another release: a worker of its own, and the workflow replayed from its history. */
+export async function underRelease<T>(
+  path: string,
+  running: Pick<Running, 'sagaId' | 'activities'>,
+  check: () => Promise<T>,
+): Promise<T> {
+  const worker = await workerOf(running, await bundleSources(path));
+  return worker.runUntil(check);
+}
+
+async function workerOf(
+  { sagaId: taskQueue, activities }: Pick<Running, 'sagaId' | 'activities'>,
+  workflowBundle: WorkflowBundleWithSourceMap,
+): Promise<Worker> {
+  const { runLocal, dispatch, recordState, settle } = activities;
+  return Worker.create({
+    connection,
+    taskQueue,
+    workflowBundle,
+    activities: { ...withQuickAttempts({ runLocal, dispatch, recordState, settle }) },
   });
 }

@@ -1,0 +1,205 @@
+import type { Mutation } from './dist.js';
+import {
+  cancelAfterCrash,
+  cancelWithLostAnswer,
+  deliverLate,
+  dieBeforeStart,
+  ordersOf,
+  refuseUndo,
+  repeatDeliveries,
+  undoSlowly,
+  wakeUpLate,
+  type Provocation,
+} from './provocations.js';
+
+/** A bug that somebody could make, and the invariant that must catch it. */
+export interface SeededBug {
+  readonly name: string;
+  readonly invariant: string;
+  readonly mutations: readonly Mutation[];
+  readonly provoke: Provocation;
+}
+
+/** Drops the constraint that the mutated statement no longer names. */
+const withoutUniqueKey: Provocation = async (run) => {
+  await run.databases.settle.query('alter table settle.saga drop constraint saga_idempotency');
+  return ordersOf('duplicate')(run);
+};
+
+/** Every bug; each is one switch in the compiled code. */
+export const SEEDED_BUGS: readonly SeededBug[] = [
+  {
+    name: 'the undo is registered after the call',
+    invariant: 'I6',
+    mutations: [
+      {
+        file: 'workflows/saga-step.js',
+        find: 'if (isCompensatable && !context.begun.includes(step))\n        context.begun.push(step);',
+        replace: '',
+      },
+      {
+        file: 'workflows/saga-step.js',
+        find: "if (step.kind !== 'compensatable')\n            run.hasPassedPivot = true;",
+        replace: 'if (isCompensatable)\n            context.begun.push(step);',
+      },
+      // the ledger would know of it all the same
+      { file: 'workflows/saga-compensation.js', find: '...(recorded.begun ?? [])', replace: '' },
+    ],
+    provoke: cancelWithLostAnswer,
+  },
+  {
+    name: 'a saga undoes only what its workflow remembers',
+    invariant: 'I6',
+    mutations: [{ file: 'workflows/saga-compensation.js', find: '...(recorded.begun ?? [])', replace: '' }],
+    provoke: cancelAfterCrash,
+  },
+  {
+    name: 'the failure of an undo is swallowed',
+    invariant: 'I6',
+    mutations: [
+      {
+        file: 'workflows/saga-compensation.js',
+        find: "await park(run, { ...reason, step: step.name }, 'compensating');",
+        replace: 'return;',
+      },
+    ],
+    provoke: refuseUndo,
+  },
+  {
+    name: 'steps are undone in the order in which they were done',
+    invariant: 'I8',
+    mutations: [
+      {
+        file: 'workflows/saga-compensation.js',
+        find: 'run.start.plan.items.toReversed()',
+        replace: 'run.start.plan.items',
+      },
+    ],
+    provoke: ordersOf('no-money'),
+  },
+  {
+    name: 'the saga settles before its undo has finished',
+    invariant: 'I8',
+    mutations: [
+      {
+        file: 'workflows/saga-compensation.js',
+        find: 'await Promise.all(steps.map(',
+        replace: 'void Promise.all(steps.map(',
+      },
+    ],
+    provoke: undoSlowly,
+  },
+  {
+    name: 'the workflow ends as something else than the ledger',
+    invariant: 'I5',
+    mutations: [
+      {
+        file: 'workflows/saga-runner.js',
+        find: "return end(run, 'completed');",
+        replace: "return end(run, 'compensated');",
+      },
+    ],
+    provoke: ordersOf('completes'),
+  },
+  {
+    name: 'the inbox is written in another transaction than the business change',
+    invariant: 'I16',
+    mutations: [
+      {
+        file: 'src/participant/participant.js',
+        find: 'inbox.apply(tx, message, () => run(tx, message, found))',
+        replace: 'inbox.apply(tx, message, () => withTransaction(pool, (other) => run(other, message, found)))',
+      },
+    ],
+    provoke: ordersOf('completes'),
+  },
+  {
+    name: 'an undo leaves no tombstone',
+    invariant: 'I7',
+    mutations: [
+      {
+        file: 'src/participant/inbox.js',
+        find: 'if (buried.rowCount === 1)\n        return false;',
+        replace: `if (buried.rowCount === 1) {
+          await tx.query(\`delete from \${table} where consumer = $1 and effect_key = $2\`, [consumer, message.doKey]);
+          return false;
+        }`,
+      },
+    ],
+    provoke: deliverLate,
+  },
+  {
+    name: 'the inbox does not look for duplicates',
+    invariant: 'I6',
+    mutations: [
+      {
+        file: 'src/participant/inbox.js',
+        find: 'const recorded = (await claim(delivery)) ? undefined : await replay(delivery);',
+        replace: 'await claim(delivery); const recorded = undefined;',
+      },
+    ],
+    provoke: repeatDeliveries,
+  },
+  {
+    name: 'the same key is answered whatever the body',
+    invariant: 'I22',
+    mutations: [
+      { file: 'src/api/orders.service.js', find: 'if (saga.requestHash !== requestHash)', replace: 'if (false)' },
+    ],
+    provoke: ordersOf('other-body'),
+  },
+  {
+    name: 'nothing keeps a key unique',
+    invariant: 'I2',
+    mutations: [
+      {
+        file: 'src/db/saga-store.js',
+        find: 'on conflict on constraint saga_idempotency do nothing',
+        replace: '',
+      },
+    ],
+    provoke: withoutUniqueKey,
+  },
+  {
+    name: 'there is no fence before a do',
+    invariant: 'I8',
+    mutations: [{ file: 'src/db/saga-store.js', find: 'if (saga?.goesForward)', replace: 'if (saga)' }],
+    provoke: wakeUpLate,
+  },
+  {
+    name: 'the scan starts nothing',
+    invariant: 'I19',
+    mutations: [
+      {
+        file: 'activities/scan.js',
+        find: 'await restarter.ensureRunning(saga, () => isOpen(pool, saga.id))',
+        replace: "'running'",
+      },
+    ],
+    provoke: dieBeforeStart,
+  },
+  {
+    name: 'the messages owed are written in a transaction of their own',
+    invariant: 'I13',
+    mutations: [
+      {
+        file: 'src/db/local-effects.js',
+        find: 'await insertOwed(tx, local,',
+        replace: "await tx.query('commit'); await tx.query('begin'); await insertOwed(tx, local,",
+      },
+    ],
+    provoke: ordersOf('completes'),
+  },
+  {
+    name: 'a rejection counts as done',
+    invariant: 'I6',
+    mutations: [
+      {
+        file: 'activities/dispatch.js',
+        find: 'throw await rejected(pool, args, outcome.reason);',
+        replace: 'await rejected(pool, args, outcome.reason); return {};',
+      },
+    ],
+    provoke: ordersOf('out-of-stock'),
+  },
+];

@@ -1,0 +1,42 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { SETTINGS } from '../../src/config.js';
+import type { Setting } from '../../src/config.js';
+import * as checks from '../support/readme.js';
+
+const readme = (): string => readFileSync(join(checks.ROOT, 'README.md'), 'utf8');
+
+test('the README is read in a few minutes', () => {
+  expect(readme().split('\n').length).toBeLessThanOrEqual(201);
+});
+
+test('the code in the README compiles', () => {
+  const blocks = checks.codeBlocks(readme(), 'ts');
+  expect(blocks.length).toBeGreaterThan(0);
+  expect(checks.compile(blocks)).toEqual([]);
+}, 60_000);
+
+test('a mistake in the code of the README would be found', () => {
+  const wrong = "import { defineSaga } from 'settle/saga';\nexport const wrong: number = defineSaga;";
+  expect(checks.compile([wrong])).toEqual([
+    expect.stringContaining("'export const wrong: number = defineSaga;': Type"),
+  ]);
+});
+
+test("the README's table of settings has each setting there is, as it is, and no other", () => {
+  const settings: readonly Setting[] = SETTINGS;
+  const expected = settings.map(({ name, default: value = '', description }) =>
+    checks.normalised(`| ${name} | ${value} | ${description} |`),
+  );
+  expect(checks.settingRows(readme()).sort()).toEqual(expected.sort());
+});
+
+test('each promise of the README names a file with a test that carries its number', () => {
+  const promises = checks.promises(readme());
+  expect(promises.length).toBeGreaterThanOrEqual(8);
+  expect(promises.filter((promise) => !checks.isProven(promise))).toEqual([]);
+});
+
+test('every file that the README names is there', () => {
+  expect(checks.missingPaths(readme())).toEqual([]);
+});
