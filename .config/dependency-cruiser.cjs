@@ -17,6 +17,7 @@ const TABLE = {
     ours: ['src/participant', 'src/saga', 'src/db'],
     packages: ['@nestjs/', 'pg', 'pino', 'prom-client', 'reflect-metadata', 'rxjs', 'zod'],
   },
+  'src/producer': { ours: ['src/producer', 'src/saga', 'src/db'], packages: ['pg'] },
   activities: {
     ours: ['activities', 'src/saga', 'src/messages', 'src/db', 'src/transports'],
     packages: ['@temporalio/activity', '@temporalio/common'],

@@ -97,7 +97,7 @@ export default tseslint.config(
   },
   {
     files: ['src/**/*.ts', 'workflows/**/*.ts', 'activities/**/*.ts'],
-    ignores: ['src/db/**', 'src/participant/**', 'src/samples/**'],
+    ignores: ['src/db/**', 'src/participant/**', 'src/producer/**', 'src/samples/**'],
     rules: { 'no-restricted-syntax': ['error', noDefaultExport, noSql] },
   },
   {

@@ -1,7 +1,6 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { activityInfo, ApplicationFailure } from '@temporalio/activity';
 import { STILL_WORKING } from './failures.js';
-import type { SagaActivities } from './saga-activities.js';
 
 /** Before the second and the third attempt, in ms: most troubles of a moment are over by then. */
 const PAUSES_MS = [50, 150];
@@ -14,11 +13,11 @@ const QUICK_MS = 500;
  * They are made here and not by the local activity's own retry policy: a timer that the SDK leaves behind for each of those
  * attempts makes it panic when the worker stops soon after.
  */
-export function withQuickAttempts(activities: SagaActivities): SagaActivities {
+export function withQuickAttempts<Activities extends object>(activities: Activities): Activities {
   const entries = Object.entries(activities) as [string, (args: object) => Promise<unknown>][];
   return Object.fromEntries(
     entries.map(([name, activity]) => [name, (args: object) => attempt(() => activity(args))]),
-  ) as unknown as SagaActivities;
+  ) as unknown as Activities;
 }
 
 async function attempt(activity: () => Promise<unknown>): Promise<unknown> {

@@ -28,24 +28,42 @@ const CONCURRENCY = 16;
  * @param signal ends the round after what is under way; what is left is due again soon
  */
 export async function scanOnce(pool: pg.Pool, restarter: SagaRestarter, signal: AbortSignal): Promise<ScanFindings> {
-  const due = [...(await claimDueSagas(pool, BATCH))];
-  const looked = due.length;
-  const failed: DueSaga[] = [];
+  const due = await claimDueSagas(pool, BATCH);
+  const { left, ...findings } = await lookAt(due, (saga) => restart(pool, restarter, saga), signal);
+  if (left.length > 0)
+    await postponeBriefly(
+      pool,
+      left.map(({ id }) => id),
+    );
+  return findings;
+}
+
+/**
+ * Looks at what is due, some at a time.
+ *
+ * @param restart makes sure of one workflow; throws when it cannot now
+ * @returns what was found, and what could not be helped or was not come to
+ */
+export async function lookAt<Due>(
+  due: readonly Due[],
+  restart: (item: Due) => Promise<string>,
+  signal: AbortSignal,
+): Promise<ScanFindings & { readonly left: readonly Due[] }> {
+  const queue = [...due];
+  const failed: Due[] = [];
   let started = 0;
   const lanes = Array.from({ length: CONCURRENCY }, async () => {
-    for (let saga = due.shift(); saga && !signal.aborted; saga = due.shift()) {
+    for (let item = queue.shift(); item !== undefined && !signal.aborted; item = queue.shift()) {
       try {
-        if ((await restart(pool, restarter, saga)) === 'started') started += 1;
+        if ((await restart(item)) === 'started') started += 1;
       } catch {
         // counted, and due again: most often Temporal is away, for all of them alike
-        failed.push(saga);
+        failed.push(item);
       }
     }
   });
   await Promise.all(lanes);
-  const left = [...failed, ...due].map(({ id }) => id);
-  if (left.length > 0) await postponeBriefly(pool, left);
-  return { due: looked, started, failed: failed.length };
+  return { due: due.length, started, failed: failed.length, left: [...failed, ...queue] };
 }
 
 async function restart(pool: pg.Pool, restarter: SagaRestarter, saga: DueSaga): Promise<string> {

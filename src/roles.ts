@@ -6,6 +6,7 @@ import { definitions } from '../workflows/definitions.js';
 import { placeOrderSaga } from '../workflows/orders.js';
 import { payInvoiceSaga } from '../workflows/payments.js';
 import { registerUserSaga } from '../workflows/registrations.js';
+import { createHalfMessageStarter } from './api/half-message-starter.js';
 import { createSagaStarter } from './api/saga-starter.js';
 import { startApi } from './api/server.js';
 import { connectionOptions, createClient, createLazyClient, ensureSearchAttributes } from './api/temporal.js';
@@ -170,18 +171,31 @@ async function addProducer({ config, roles, logger, wrap }: RolesOptions, stops:
     logger,
   });
   stops.unshift(() => starter.stop());
+  const halfMessages = createHalfMessageStarter({ client, taskQueue: config.temporal.taskQueue, logger });
+  stops.unshift(() => halfMessages.stop());
   let failed = new Promise<never>(() => undefined);
   if (connection) {
     const repair = (): Promise<void> => ensureSearchAttributes(client, config.temporal);
     await repair();
-    const worker = await startWorker({ config, pool, connection, restarter: starter, repair, logger, wrap });
+    const worker = await startWorker({
+      config,
+      pool,
+      connection,
+      restarter: starter,
+      halfMessages,
+      repair,
+      logger,
+      wrap,
+    });
     stops.unshift(() => worker.stop());
     failed = rejectionOf(worker.finished);
     // whoever does not listen learns of it when stopping
     failed.catch(() => undefined);
   }
   if (!roles.includes('api')) return { failed };
-  const api = await startApi({ config, pool, definitions: API_DEFINITIONS, starter, logger, wrap });
+  const api = await startApi({
+    ...{ config, pool, definitions: API_DEFINITIONS, starter, halfMessages, logger, wrap },
+  });
   stops.unshift(() => api.stop());
   return { apiUrl: api.url, failed };
 }

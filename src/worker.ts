@@ -13,6 +13,8 @@ import type pg from 'pg';
 import type { Logger } from 'pino';
 import * as orders from '../activities/orders.js';
 import * as payments from '../activities/payments.js';
+import { createHalfMessageActivities } from '../activities/half-message-activities.js';
+import { scanHalfMessages, type HalfMessageRestarter } from '../activities/half-message-scan.js';
 import { withQuickAttempts } from '../activities/quick-attempts.js';
 import * as registrations from '../activities/registrations.js';
 import { createSagaActivities, type ActivityDependencies } from '../activities/saga-activities.js';
@@ -22,6 +24,7 @@ import type { Config } from './config.js';
 import { listOpenSteps } from './db/saga-scan.js';
 import type { LocalWork } from './saga/local-work.js';
 import { unwrapped, type Wrap } from './saga/wrap.js';
+import { createCheckBackClient } from './transports/check-back.js';
 import { createRouter } from './transports/router.js';
 import type { Transaction } from './db/pool.js';
 
@@ -33,6 +36,7 @@ export interface WorkerDependencies {
   /** Shared with the API where both run in one process, so that workflows start eagerly. */
   readonly connection: NativeConnection;
   readonly restarter: SagaRestarter;
+  readonly halfMessages: HalfMessageRestarter;
   /** Called, at most every 10 s, when sagas cannot be started: what Temporal may have lost is set up again. */
   readonly repair: () => Promise<void>;
   readonly logger: Logger;
@@ -61,7 +65,11 @@ export async function startWorker(dependencies: WorkerDependencies): Promise<Run
   checkRoutes(config);
   await checkOpenSagas(pool);
   const router = wrap('router', createRouter(config.routes));
-  const activities = createSagaActivities({ pool, router, definitions, localWorks: wrap('localWorks', localWorks()) });
+  const checkBackClient = createCheckBackClient();
+  const activities = {
+    ...createSagaActivities({ pool, router, definitions, localWorks: wrap('localWorks', localWorks()) }),
+    ...createHalfMessageActivities({ pool, router, checkBackClient }),
+  };
   const worker = await Worker.create({
     ...workflowCode(),
     connection: dependencies.connection,
@@ -84,7 +92,7 @@ export async function startWorker(dependencies: WorkerDependencies): Promise<Run
     stop: once(async () => {
       if (worker.getState() === 'RUNNING') worker.shutdown();
       await Promise.all([scan.stop(), finished.catch(() => undefined)]);
-      await router.close();
+      await Promise.all([router.close(), checkBackClient.close()]);
     }),
   };
 }
@@ -154,13 +162,15 @@ async function checkOpenSagas(pool: pg.Pool): Promise<void> {
  * Runs the scan beside Temporal, not in it: it is what rebuilds Temporal after a loss.
  * Rounds never overlap, and a failing one is only reported.
  */
-function startScan({ pool, restarter, repair, logger }: WorkerDependencies): { stop(): Promise<void> } {
+function startScan({ pool, restarter, halfMessages, repair, logger }: WorkerDependencies): { stop(): Promise<void> } {
   const stopping = new AbortController();
   let repairedAt = 0;
   const round = async (): Promise<void> => {
-    const findings = await scanOnce(pool, restarter, stopping.signal);
-    if (findings.started + findings.failed > 0) logger.info(findings, 'ledger scan');
-    if (findings.failed === 0 || Date.now() - repairedAt < REPAIR_EVERY_MS) return;
+    const sagas = await scanOnce(pool, restarter, stopping.signal);
+    const messages = await scanHalfMessages(pool, halfMessages, stopping.signal);
+    const failed = sagas.failed + messages.failed;
+    if (sagas.started + messages.started + failed > 0) logger.info({ ...sagas, messages }, 'ledger scan');
+    if (failed === 0 || Date.now() - repairedAt < REPAIR_EVERY_MS) return;
     repairedAt = Date.now();
     await repair();
   };

@@ -7,9 +7,13 @@ import {
   proxyLocalActivities,
   rootCause,
 } from '@temporalio/workflow';
+import type { HalfMessageActivities } from '../activities/half-message-activities.js';
 import type { SagaActivities } from '../activities/saga-activities.js';
 import type { Reason } from '../src/saga/errors.js';
 import type { RetryPolicy } from '../src/saga/retry.js';
+
+/** Everything that can be called: what sagas do, and what half messages do. */
+type Activities = SagaActivities & HalfMessageActivities;
 
 /** How a call to an activity ended, as far as the saga's next move is concerned. */
 export type CallFailure =
@@ -23,9 +27,9 @@ export type CallFailure =
   | { readonly kind: 'unknown'; readonly reason: Reason; readonly isCancelled: boolean };
 
 /** A call as the runner makes it. */
-export interface Call<Name extends keyof SagaActivities> {
+export interface Call<Name extends keyof Activities> {
   readonly activity: Name;
-  readonly args: Parameters<SagaActivities[Name]>[0];
+  readonly args: Parameters<Activities[Name]>[0];
   readonly retry: RetryPolicy;
   /** What a person reads beside the activity in the Web UI. */
   readonly summary: string;
@@ -46,9 +50,9 @@ const FINAL: readonly string[] = ['RejectedError', 'FencedError', 'ParkedError']
  *
  * @throws ActivityFailure that {@link readFailure} understands
  */
-export async function call<Name extends keyof SagaActivities>(
+export async function call<Name extends keyof Activities>(
   request: Call<Name>,
-): Promise<Awaited<ReturnType<SagaActivities[Name]>>> {
+): Promise<Awaited<ReturnType<Activities[Name]>>> {
   try {
     return await fastPath(request);
   } catch (error) {
@@ -70,11 +74,11 @@ export function readFailure(error: unknown, step: string): CallFailure {
   return { kind: 'unknown', reason, isCancelled: isCancellation(error) };
 }
 
-type Result<Name extends keyof SagaActivities> = Promise<Awaited<ReturnType<SagaActivities[Name]>>>;
+type Result<Name extends keyof Activities> = Promise<Awaited<ReturnType<Activities[Name]>>>;
 
-function fastPath<Name extends keyof SagaActivities>({ activity, args, retry, summary }: Call<Name>): Result<Name> {
+function fastPath<Name extends keyof Activities>({ activity, args, retry, summary }: Call<Name>): Result<Name> {
   const timeoutMs = Math.min(FAST_TIMEOUT_MS, retry.timeoutMs);
-  const local = proxyLocalActivities<SagaActivities>({
+  const local = proxyLocalActivities<Activities>({
     startToCloseTimeout: 3 * timeoutMs + 1_000,
     cancellationType: ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
     // the quick attempts are the activity's own: see activities/quick-attempts.ts
@@ -84,8 +88,8 @@ function fastPath<Name extends keyof SagaActivities>({ activity, args, retry, su
   return invoke(local[activity], { ...args, timeoutMs, maxWaitMs: retry.capMs });
 }
 
-function durablePath<Name extends keyof SagaActivities>({ activity, args, retry, summary }: Call<Name>): Result<Name> {
-  const durable = proxyActivities<SagaActivities>({
+function durablePath<Name extends keyof Activities>({ activity, args, retry, summary }: Call<Name>): Result<Name> {
+  const durable = proxyActivities<Activities>({
     startToCloseTimeout: retry.timeoutMs + LEDGER_MARGIN_MS,
     scheduleToCloseTimeout: retry.budgetMs,
     // waiting for the attempt under way: no `do` may still be sent once the decision to compensate is recorded
@@ -97,7 +101,7 @@ function durablePath<Name extends keyof SagaActivities>({ activity, args, retry,
 }
 
 /** The proxies type each activity apart; the runner calls them alike. */
-function invoke<Name extends keyof SagaActivities>(activity: unknown, args: object): Result<Name> {
+function invoke<Name extends keyof Activities>(activity: unknown, args: object): Result<Name> {
   return (activity as (args: object) => Result<Name>)(args);
 }
 

@@ -1,4 +1,5 @@
 import type pg from 'pg';
+import { countOpenHalfMessages, decideHalfMessage, findHalfMessage, prepareHalfMessage } from '../db/half-messages.js';
 import { findOrder } from '../db/order-queries.js';
 import { findPayment } from '../db/payments.js';
 import { findRegistration } from '../db/registrations.js';
@@ -26,6 +27,10 @@ const QUERIES = {
   findEffectEnds,
   findEventsAfter,
   countOpenByState,
+  prepareHalfMessage,
+  decideHalfMessage,
+  findHalfMessage,
+  countOpenHalfMessages,
   ping,
 } as const;
 type Queries = typeof QUERIES;

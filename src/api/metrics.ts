@@ -1,5 +1,6 @@
 import { Counter, Gauge, Histogram, Registry, collectDefaultMetrics } from 'prom-client';
 import { SAGA_STATES } from '../saga/state.js';
+import { addHalfMessageGauge } from './half-message-metrics.js';
 import type { Ledger } from './ledger.js';
 import type { ProblemName } from './problems.js';
 
@@ -26,7 +27,7 @@ export interface Metrics {
 }
 
 /** The metrics of one API, in a registry of their own. */
-export function createMetrics(ledger: Pick<Ledger, 'countOpenByState'>): Metrics {
+export function createMetrics(ledger: Pick<Ledger, 'countOpenByState' | 'countOpenHalfMessages'>): Metrics {
   const registry = new Registry();
   collectDefaultMetrics({ register: registry });
   const registers = [registry];
@@ -65,6 +66,7 @@ export function createMetrics(ledger: Pick<Ledger, 'countOpenByState'>): Metrics
       await collectOpen(this);
     },
   });
+  addHalfMessageGauge(registry, ledger);
   return {
     countAccepted: (type) => accepted.inc({ type }),
     countReplayed: (type) => replayed.inc({ type }),

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { halfMessageOperations } from './half-message-operations.js';
 import { PROBLEMS, type ProblemName } from './problems.js';
 import { SagaQuery, type ComponentName } from './schemas.js';
 
@@ -113,6 +114,9 @@ export const OPERATIONS: readonly Operation[] = [
       view: 'Registration',
     },
     rejected: 'registration-rejected',
+  }),
+  ...halfMessageOperations({
+    ...{ idempotencyKey: KEY, trace: TRACE, replayed: REPLAYED, v1: V1, withBody: WITH_BODY },
   }),
   {
     method: 'get',

@@ -4,6 +4,7 @@ import type { PlaceOrder } from '../messages/orders.js';
 import type { PayInvoice } from '../messages/payments.js';
 import type { RegisterUser } from '../messages/registrations.js';
 import type { SagaDefinition } from '../saga/define-saga.js';
+import type { HalfMessageStarter } from './half-message-starter.js';
 import type { Backlog } from './backlog.js';
 import type { Ledger } from './ledger.js';
 import type { LedgerWatcher } from './ledger-watcher.js';
@@ -24,8 +25,11 @@ export interface ApiDefinitions {
 /** What the API asks of the starter. */
 export type ApiStarter = Pick<SagaStarter, 'startSoon' | 'signalCancel' | 'isReachable'>;
 
+/** What the API asks of the starter of half messages. */
+export type ApiHalfMessages = Pick<HalfMessageStarter, 'tellSoon'>;
+
 /** The settings that the API reads. */
-export type ApiConfig = Pick<Config, 'host' | 'port' | 'apiKeys' | 'backlog' | 'temporal'>;
+export type ApiConfig = Pick<Config, 'host' | 'port' | 'apiKeys' | 'backlog' | 'temporal' | 'routes'>;
 
 /** What the API is made of; controllers and services take it by the token {@link PARTS}. */
 export interface ApiParts {
@@ -33,6 +37,7 @@ export interface ApiParts {
   readonly definitions: ApiDefinitions;
   readonly ledger: Ledger;
   readonly starter: ApiStarter;
+  readonly halfMessages: ApiHalfMessages;
   readonly watcher: LedgerWatcher;
   readonly backlog: Backlog;
   readonly metrics: Metrics;

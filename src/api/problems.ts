@@ -69,6 +69,11 @@ export const PROBLEMS = {
     title: 'The saga has already settled',
     remedy: 'See `state`; a settled saga never changes again.',
   },
+  'message-decided': {
+    status: 409,
+    title: 'The message has already been decided',
+    remedy: 'See `verdict`; the first verdict is final, and its producer must hold to it.',
+  },
   'body-too-large': { status: 413, title: 'The body is too large', remedy: 'Send at most 64 KiB.' },
   'unsupported-media-type': {
     status: 415,

@@ -9,6 +9,7 @@ import type { Logger } from 'pino';
 import type { AcceptedSaga } from '../db/saga-store.js';
 import { startOf } from '../db/saga-store.js';
 import type { Reason } from '../saga/errors.js';
+import { createStartLine } from './start-line.js';
 
 /** What a workflow is started for. */
 export type StartableSaga = Omit<AcceptedSaga, 'replayed'>;
@@ -41,9 +42,6 @@ export interface StarterOptions {
   readonly logger: Logger;
 }
 
-/** Starts at the same time; more wait in line, and past the line the scan takes over. */
-const MAX_UNDER_WAY = 64;
-const MAX_IN_LINE = 2_000;
 const RPC_TIMEOUT_MS = 5_000;
 
 const TYPE = defineSearchAttributeKey('SettleSagaType', SearchAttributeType.KEYWORD);
@@ -54,9 +52,11 @@ const TENANT = defineSearchAttributeKey('SettleTenant', SearchAttributeType.KEYW
 /** Makes the starter of one process. */
 export function createSagaStarter(options: StarterOptions): SagaStarter {
   const { client } = options;
-  const line = createLine(options);
+  const line = createStartLine((err) => options.logger.warn({ err }, 'saga not started; the ledger scan will'));
   return {
-    startSoon: line.add,
+    startSoon: (saga) => {
+      line.add(() => start(options, saga, 'REJECT_DUPLICATE'));
+    },
     stop: line.drain,
     ensureRunning: async (saga, isOpen) => {
       if (await start(options, saga, 'REJECT_DUPLICATE')) return 'started';
@@ -110,39 +110,6 @@ async function start(
     if (error instanceof WorkflowExecutionAlreadyStartedError) return false;
     throw error;
   }
-}
-
-interface Line {
-  add(saga: StartableSaga): void;
-  drain(): Promise<void>;
-}
-
-function createLine(options: StarterOptions): Line {
-  const waiting: StartableSaga[] = [];
-  const underWay = new Set<Promise<void>>();
-  const begin = (saga: StartableSaga): void => {
-    const starting = start(options, saga, 'REJECT_DUPLICATE')
-      .then(() => undefined)
-      .catch((error: unknown) => {
-        options.logger.warn({ err: error, sagaId: saga.id }, 'saga not started; the ledger scan will');
-      })
-      .finally(() => {
-        underWay.delete(starting);
-        const next = waiting.shift();
-        if (next) begin(next);
-      });
-    underWay.add(starting);
-  };
-  return {
-    add: (saga) => {
-      if (underWay.size < MAX_UNDER_WAY) begin(saga);
-      else if (waiting.length < MAX_IN_LINE) waiting.push(saga);
-    },
-    drain: async () => {
-      waiting.length = 0;
-      await Promise.all(underWay);
-    },
-  };
 }
 
 function withDeadline<T>(client: Client, work: () => Promise<T>): Promise<T> {

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { HalfMessageView, PreparedView, PrepareRequest, VerdictView } from './half-message-schemas.js';
 import { Currency, text } from '../messages/fields.js';
 import { OrderItem, OrderRequest } from '../messages/orders.js';
 import { PaymentRequest } from '../messages/payments.js';
@@ -226,6 +227,10 @@ const COMPONENTS = {
   Saga: SagaView,
   SagaPage,
   SagaEvent: SagaEventView,
+  PrepareRequest,
+  PreparedMessage: PreparedView,
+  MessageVerdict: VerdictView,
+  Message: HalfMessageView,
   CancelRequest,
   Cancel: CancelView,
   Health: HealthView,

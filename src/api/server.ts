@@ -14,9 +14,18 @@ import { Intake } from './intake.js';
 import { createLedger } from './ledger.js';
 import { createLedgerWatcher } from './ledger-watcher.js';
 import { createMetrics } from './metrics.js';
+import { MessagesController } from './messages.controller.js';
+import { MessagesService } from './messages.service.js';
 import { OrdersController } from './orders.controller.js';
 import { OrdersService } from './orders.service.js';
-import { PARTS, type ApiConfig, type ApiDefinitions, type ApiParts, type ApiStarter } from './parts.js';
+import {
+  PARTS,
+  type ApiConfig,
+  type ApiDefinitions,
+  type ApiHalfMessages,
+  type ApiParts,
+  type ApiStarter,
+} from './parts.js';
 import { PaymentsController } from './payments.controller.js';
 import { PaymentsService } from './payments.service.js';
 import { ProblemFilter } from './problem.filter.js';
@@ -36,6 +45,7 @@ export interface ApiOptions {
   readonly pool: pg.Pool;
   readonly definitions: ApiDefinitions;
   readonly starter: ApiStarter;
+  readonly halfMessages: ApiHalfMessages;
   readonly logger: Logger;
   /** Its ports are `ledger` and `starter`. @default handed on as they are */
   readonly wrap?: Wrap;
@@ -59,7 +69,7 @@ class ApiModule {}
  * Serves the HTTP API.
  *
  * @throws Error when the address cannot be listened on
- * @example const api = await startApi({ config, pool, definitions, starter, logger });
+ * @example const api = await startApi({ config, pool, definitions, starter, halfMessages, logger });
  */
 export async function startApi(options: ApiOptions): Promise<ApiHandle> {
   const parts = assemble(options);
@@ -97,6 +107,7 @@ function assemble({ config, pool, definitions, logger, wrap = unwrapped, ...opti
     logger,
     ledger,
     starter: wrap('starter', options.starter),
+    halfMessages: wrap('halfMessages', options.halfMessages),
     watcher: createLedgerWatcher({ ledger, logger }),
     backlog: createBacklog(ledger, config.backlog),
     metrics: createMetrics(ledger),
@@ -109,12 +120,12 @@ function moduleOf(parts: ApiParts): DynamicModule {
   return {
     module: ApiModule,
     controllers: [
-      ...[OrdersController, PaymentsController, RegistrationsController],
+      ...[OrdersController, PaymentsController, RegistrationsController, MessagesController],
       ...[SagasController, HealthController, ProblemsController, DocsController],
     ],
     providers: [
       { provide: PARTS, useValue: parts },
-      ...[Intake, OrdersService, PaymentsService, RegistrationsService, SagasService],
+      ...[Intake, OrdersService, PaymentsService, RegistrationsService, MessagesService, SagasService],
     ],
   };
 }

@@ -3,6 +3,7 @@ export type StepAction = 'do' | 'undo';
 
 /** A parsed effect key: which step of which saga, and in which direction. */
 export interface EffectId {
+  /** Of a saga, or of a message that belongs to none: see {@link messageEffectKey}. */
   readonly sagaId: string;
   readonly step: string;
   readonly action: StepAction;
@@ -10,7 +11,8 @@ export interface EffectId {
 
 const UUID = '[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}';
 const SAGA_ID = new RegExp(`^sg_${UUID}$`);
-const EFFECT_KEY = new RegExp(`^(sg_${UUID})/([a-z][a-z0-9-]{0,62})/(do|undo)$`);
+const MESSAGE_ID = new RegExp(`^msg_${UUID}$`);
+const EFFECT_KEY = new RegExp(`^((?:sg|msg)_${UUID})/([a-z][a-z0-9-]{0,62})/(do|undo)$`);
 const STEP_NAME = /^[a-z][a-z0-9-]{0,62}$/;
 
 /**
@@ -30,6 +32,32 @@ export function isSagaId(text: string): boolean {
   return SAGA_ID.test(text);
 }
 
+/**
+ * The id of a half message, from a UUIDv7, and the id of its workflow too.
+ *
+ * @throws TypeError when `uuid` is not a lower-case UUIDv7
+ */
+export function messageId(uuid: string): string {
+  const id = `msg_${uuid}`;
+  if (!isMessageId(id)) throw new TypeError(`'${uuid}' is not a UUIDv7; generate message ids with UUID version 7`);
+  return id;
+}
+
+/** Whether `text` is the id of a half message. */
+export function isMessageId(text: string): boolean {
+  return MESSAGE_ID.test(text);
+}
+
+/**
+ * The effect key of a message that belongs to no saga: the message stands where a saga would, its only step is `message`.
+ * Participants need not tell the two apart.
+ *
+ * @example messageEffectKey('msg_…') // 'msg_…/message/do'
+ */
+export function messageEffectKey(id: string): string {
+  return effectKey({ sagaId: id, step: 'message', action: 'do' });
+}
+
 /** Whether `text` may name a step: lower-case kebab, at most 63 characters. */
 export function isStepName(text: string): boolean {
   return STEP_NAME.test(text);
@@ -47,7 +75,7 @@ export function effectKey({ sagaId, step, action }: EffectId): string {
 /**
  * Takes an effect key apart.
  *
- * @returns the parts, or undefined when `key` is not an effect key of a saga
+ * @returns the parts, or undefined when `key` is not an effect key of a saga or message
  * @example parseEffectKey('sg_…/stock/undo')?.action // 'undo'
  */
 export function parseEffectKey(key: string): EffectId | undefined {

@@ -1,3 +1,4 @@
+import { readdirSync } from 'node:fs';
 import type pg from 'pg';
 import { applyLocal, undoLocal } from '../../src/db/local-effects.js';
 import { migrate } from '../../src/db/migrate.js';
@@ -190,5 +191,6 @@ describe('the scan', () => {
 
 test('twenty processes may migrate at the same moment', async () => {
   await Promise.all(Array.from({ length: 20 }, () => migrate(database.url)));
-  expect((await one('select count(*) as migrations from settle_migration')).migrations).toBe(2);
+  const written = readdirSync(new URL('../../src/db/migrations/', import.meta.url));
+  expect((await one('select count(*) as migrations from settle_migration')).migrations).toBe(written.length);
 });

@@ -25,8 +25,12 @@ function load(name: string): StoredHistory {
 }
 
 describe('promise 9: sagas in flight go on under new code', () => {
-  test('there is a history for each way in which the saga of a scenario can end or wait', () => {
+  test('there is a history for each way in which the saga of a scenario or a half message can end or wait', () => {
     expect(names.map((name) => name.replace('.json', '')).sort()).toEqual([
+      'messages-checked-back',
+      'messages-confirmed',
+      'messages-parked',
+      'messages-rolled-back',
       'orders-cancelled',
       'orders-completed',
       'orders-parked',

@@ -2,10 +2,11 @@ import { randomUUID } from 'node:crypto';
 import { Writable } from 'node:stream';
 import { pino, type Logger } from 'pino';
 import type pg from 'pg';
-import type { ApiConfig, ApiStarter } from '../../src/api/parts.js';
+import type { ApiConfig, ApiHalfMessages, ApiStarter } from '../../src/api/parts.js';
 import { startApi, type ApiHandle, type ApiOptions } from '../../src/api/server.js';
 import { createPool, withTransaction } from '../../src/db/pool.js';
 import { seedCustomers } from '../../src/db/orders.js';
+import type { HalfMessageStart } from '../../src/saga/half-message.js';
 import type { StartableSaga } from '../../src/api/saga-starter.js';
 import { placeOrderSaga } from '../../workflows/orders.js';
 import { payInvoiceSaga } from '../../workflows/payments.js';
@@ -22,6 +23,8 @@ export interface RecordingStarter extends ApiStarter {
 export interface TestApi extends ApiHandle {
   readonly pool: pg.Pool;
   readonly starter: RecordingStarter;
+  /** What the workflows of half messages were told. */
+  readonly told: HalfMessageStart[];
   /** Everything it has logged, at every level. */
   readonly log: () => string;
 }
@@ -33,12 +36,15 @@ export async function startTestApi(
 ): Promise<TestApi> {
   const pool = createPool(databaseUrl, { name: 'api-test' });
   const starter = recordingStarter();
+  const told: HalfMessageStart[] = [];
+  const halfMessages: ApiHalfMessages = { tellSoon: (message) => void told.push(message) };
   const lines: string[] = [];
   const api = await startApi({
     config: { ...CONFIG, ...config },
     pool,
     definitions: { placeOrder: placeOrderSaga, payInvoice: payInvoiceSaga, registerUser: registerUserSaga },
     starter,
+    halfMessages,
     logger: loggerTo(lines),
     ...options,
   }).catch(async (error: unknown) => {
@@ -47,7 +53,7 @@ export async function startTestApi(
   });
   let stopped: Promise<void> | undefined;
   const stop = (): Promise<void> => (stopped ??= api.stop().then(() => pool.end()));
-  return { ...api, pool, starter, log: () => lines.join(''), stop };
+  return { ...api, pool, starter, told, log: () => lines.join(''), stop };
 }
 
 /** Writes the customers that orders refer to. */
@@ -83,6 +89,7 @@ const CONFIG: ApiConfig = {
   port: 0,
   apiKeys: new Map(),
   backlog: 10_000,
+  routes: { 'inventory.deduct': { transport: 'http', url: 'http://127.0.0.1:1/messages/inventory.deduct' } },
   temporal: { namespace: 'default', taskQueue: 'settle', uiUrl: 'http://127.0.0.1:8233' },
 };
 

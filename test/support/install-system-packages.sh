@@ -1,11 +1,14 @@
 #!/usr/bin/env bash
 # Installs what the tests need from the system and npm cannot bring:
 #   docker-compose   checks docker-compose.yml (`docker-compose config` needs no Docker engine)
+#   psql, python3    run the producer that is written in another language
 # Does nothing when all of it is there. Needs root only when something is missing.
 set -euo pipefail
 
 missing=()
 command -v docker-compose >/dev/null || missing+=(docker-compose)
+command -v psql >/dev/null || missing+=(postgresql-client)
+command -v python3 >/dev/null || missing+=(python3)
 [ ${#missing[@]} -eq 0 ] && exit 0
 
 if ! command -v apt-get >/dev/null; then

@@ -39,18 +39,19 @@ export interface Arms {
   readonly CRASH?: string;
   /** Holds the nth passage for `ms`. */
   readonly STALL?: string;
-  /** Throws at every passage up to the nth. */
+  /** Throws at the nth passage and at every later one. */
   readonly FAIL?: string;
 }
 
-type Trigger = (name: CrashPoint, step?: string) => Promise<void>;
-type Pass = Trigger;
+type Pass = (name: CrashPoint, step?: string) => Promise<void>;
+/** Counts a passage at once, before anything is awaited; returns what it brings about. */
+type Trigger = (name: CrashPoint, step?: string) => () => Promise<unknown>;
 
 /** A wrap for the composition functions, which fails as armed. */
 export function armedWrap(arms: Arms): Wrap {
   const triggers = (['CRASH', 'STALL', 'FAIL'] as const).flatMap((kind) => parse(kind, arms[kind]));
   const pass: Pass = async (name, step) => {
-    for (const trigger of triggers) await trigger(name, step);
+    for (const act of triggers.map((trigger) => trigger(name, step))) await act();
   };
   const starters: SagaStarter[] = [];
   const wrappers: Readonly<Record<string, (port: never) => object>> = {
@@ -86,7 +87,7 @@ const ACTIONS: Readonly<Record<keyof Arms, (passage: Passage) => Promise<unknown
     if (count === nth) await new Promise((resolve) => setTimeout(resolve, ms));
   },
   FAIL: async ({ count, nth, point }) => {
-    if (count <= nth) throw new Error(`fails on purpose at '${point}'`);
+    if (count >= nth) throw new Error(`fails on purpose at '${point}'`);
     return Promise.resolve();
   },
 };
@@ -101,10 +102,11 @@ function parse(kind: keyof Arms, specs = ''): Trigger[] {
       const [wanted = '', wantedStep] = point.split('@');
       if (!known.includes(wanted)) throw new Error(`there is no crash point '${wanted}'`);
       let count = 0;
-      return async (name, step) => {
-        if (name !== wanted || (wantedStep !== undefined && step !== wantedStep)) return;
+      return (name, step) => {
+        if (name !== wanted || (wantedStep !== undefined && step !== wantedStep)) return () => Promise.resolve();
         count += 1;
-        await ACTIONS[kind]({ count, nth: Number(nth), ms: Number(ms), point });
+        const passage = { count, nth: Number(nth), ms: Number(ms), point };
+        return () => ACTIONS[kind](passage);
       };
     });
 }

@@ -109,9 +109,13 @@ export const deliverLate: Provocation = async (run) => {
 
 const STALL_MS = 8_000;
 
-/** The worker's attempt at the payment hangs before it asks the ledger, while the order is cancelled and compensated. */
+/**
+ * The worker's first attempt at the payment hangs before it asks the ledger; the later ones fail there, so that the ledger
+ * knows of none. Meanwhile the order is cancelled and compensated.
+ */
 export const wakeUpLate: Provocation = async (run) => {
-  await run.start('all', { STALL: `dispatch-before-claim@payment:1:${STALL_MS}` });
+  const point = 'dispatch-before-claim@payment';
+  await run.start('all', { STALL: `${point}:1:${STALL_MS}`, FAIL: `${point}:2` });
   const sagaId = await run.order('completes');
   await untilApplied(run, 'inventory');
   const wakesAt = Date.now() + STALL_MS;
@@ -119,7 +123,8 @@ export const wakeUpLate: Provocation = async (run) => {
   await run.untilQuiet({ timeoutMs: QUIET_MS });
   await eventually(
     () => {
-      if (Date.now() < wakesAt + 500) throw new Error('it still hangs');
+      // what it must not do would take it a moment
+      if (Date.now() < wakesAt + 2_000) throw new Error('it still hangs');
     },
     { timeoutMs: 2 * STALL_MS },
   );

@@ -40,7 +40,7 @@ export interface Run {
   order(scenario: Scenario): Promise<string>;
   /** Asks for a saga to be cancelled. */
   cancel(sagaId: string): Promise<void>;
-  /** Waits until every saga has settled, or is parked as planned, and Temporal knows it too. */
+  /** Waits until every order is accepted and every saga has settled, or is parked as planned, and Temporal knows it too. */
   untilQuiet(options?: { readonly parked?: number; readonly timeoutMs?: number }): Promise<void>;
   /**
    * Ends the load, gathers the evidence and holds it against the invariants.
@@ -165,7 +165,10 @@ function assemble(prepared: Prepared): Run {
         start({ seed: (seed += 1), orders: 1, scenarios: [scenario], onAccepted: resolve });
       }),
     cancel: (sagaId) => cancel({ journal, apis: [apiUrl] }, sagaId),
-    untilQuiet: (options) => untilQuiet({ databases, name, client }, options),
+    untilQuiet: async (options) => {
+      await Promise.all(loads.map((load) => load.accepted));
+      await untilQuiet({ databases, name, client }, options);
+    },
     verdict: async (expected, bundle = build.bundle) => {
       await Promise.all(loads.map((load) => load.stop()));
       await watch.stop();

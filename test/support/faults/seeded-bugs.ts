@@ -163,7 +163,9 @@ export const SEEDED_BUGS: readonly SeededBug[] = [
   {
     name: 'there is no fence before a do',
     invariant: 'I8',
-    mutations: [{ file: 'src/db/saga-store.js', find: 'if (saga?.goesForward)', replace: 'if (saga)' }],
+    mutations: [
+      { file: 'src/db/saga-store.js', find: 'if (saga && !standing && !isTerminal(saga.state))', replace: 'if (saga)' },
+    ],
     provoke: wakeUpLate,
   },
   {

@@ -1,0 +1,163 @@
+import type pg from 'pg';
+import type { Reason } from '../saga/errors.js';
+import type { Verdict } from '../saga/half-message.js';
+
+/** How often one producer's host may be asked. */
+export interface CheckRate {
+  readonly perSecond: number;
+  /** How many may go at once after a pause. */
+  readonly burst: number;
+}
+
+/** A half message whose producer is to be asked, and whether it is its turn. */
+export interface CheckTurn {
+  readonly tenantId: string;
+  readonly type: string;
+  readonly checkBackUrl: string;
+  /** The Idempotency-Key that its producer prepared it under. */
+  readonly key: string;
+  readonly preparedAt: Date;
+  /** Set when it was decided meanwhile: then nobody need be asked. */
+  readonly verdict: Verdict | null;
+  /** How long until its turn, in ms; 0: now. */
+  readonly waitMs: number;
+}
+
+/**
+ * Takes a turn at a producer's host, or says when the turn is that was taken before. A token bucket for all workers together:
+ * its one row a host holds the turn given last, on the database's clock, so that neither a restart nor another worker adds to the rate.
+ *
+ * @param host as in the message's check-back URL
+ * @returns undefined when there is no such message
+ */
+export async function takeCheckTurn(
+  pool: pg.Pool,
+  messageId: string,
+  { host, perSecond, burst }: CheckRate & { readonly host: string },
+): Promise<CheckTurn | undefined> {
+  const { rows } = await pool.query<CheckTurn>({
+    name: 'take-check-turn',
+    text: `with turn as (
+             insert into settle.check_back_host as h (host, turn_at)
+             select $2, clock_timestamp() - $4 * $3::interval from settle.half_message
+              where id = $1 and turn_at is null and verdict is null
+             on conflict (host) do update set turn_at = greatest(h.turn_at, clock_timestamp() - ($4 + 1) * $3::interval) + $3::interval
+             returning turn_at),
+           taken as (
+             update settle.half_message m set turn_at = turn.turn_at from turn where m.id = $1 returning m.turn_at)
+           select tenant_id as "tenantId", type, check_back_url as "checkBackUrl", idempotency_key as key,
+                  prepared_at as "preparedAt", verdict,
+                  greatest(0, ceil(extract(epoch from
+                    coalesce((select turn_at from taken), m.turn_at) - clock_timestamp()) * 1000))::float8 as "waitMs"
+             from settle.half_message m where id = $1`,
+    values: [messageId, host, `${1 / perSecond} seconds`, burst - 1],
+  });
+  return rows[0];
+}
+
+/** The URL that a half message's producer is asked at, or undefined when there is no such message. */
+export async function findCheckBackUrl(pool: pg.Pool, messageId: string): Promise<string | undefined> {
+  const { rows } = await pool.query<{ url: string }>({
+    name: 'find-check-back-url',
+    text: 'select check_back_url as url from settle.half_message where id = $1',
+    values: [messageId],
+  });
+  return rows[0]?.url;
+}
+
+/** Notes a check that brought no verdict, and gives its turn back. Only an answered one counts as a check. */
+export async function recordCheck(
+  pool: pg.Pool,
+  messageId: string,
+  { isAnswered, detail }: { readonly isAnswered: boolean; readonly detail: string },
+): Promise<void> {
+  await pool.query({
+    name: 'record-check',
+    text: `update settle.half_message
+              set checks = checks + $2::int, silences = silences + 1 - $2::int, last_error = $3, turn_at = null,
+                  -- asked after again, after it was parked
+                  state = case when state = 'parked' and verdict is null then 'prepared' else state end,
+                  park_reason = case when verdict is null then null else park_reason end,
+                  updated_at = clock_timestamp()
+            where id = $1 and finished_at is null`,
+    values: [messageId, isAnswered ? 1 : 0, detail.slice(0, 500)],
+  });
+}
+
+/** A confirmed message, to be sent. */
+export interface ConfirmedMessage {
+  readonly tenantId: string;
+  readonly type: string;
+  readonly payload: unknown;
+  readonly revision: number;
+  readonly preparedAt: Date;
+  readonly isDelivered: boolean;
+}
+
+/**
+ * Begins an attempt to deliver a confirmed message, and counts it.
+ *
+ * @returns undefined when its producer has not confirmed it
+ */
+export async function claimDelivery(pool: pg.Pool, messageId: string): Promise<ConfirmedMessage | undefined> {
+  const { rows } = await pool.query<ConfirmedMessage>({
+    name: 'claim-delivery',
+    text: `update settle.half_message
+              set attempts = attempts + case state when 'delivered' then 0 else 1 end,
+                  state = case state when 'parked' then 'confirmed' else state end, park_reason = null
+            where id = $1 and verdict = 'committed'
+            returning tenant_id as "tenantId", type, payload, revision, prepared_at as "preparedAt",
+                      state = 'delivered' as "isDelivered"`,
+    values: [messageId],
+  });
+  return rows[0];
+}
+
+/** Records that the participant has applied a message; the first result stays. */
+export async function recordDelivery(pool: pg.Pool, messageId: string, result: unknown): Promise<void> {
+  await pool.query({
+    name: 'record-delivery',
+    text: `update settle.half_message
+              set state = 'delivered', result = $2, last_error = null, due_at = null,
+                  finished_at = clock_timestamp(), updated_at = clock_timestamp()
+            where id = $1 and state = 'confirmed'`,
+    values: [messageId, JSON.stringify(result ?? null)],
+  });
+}
+
+/** Notes why an attempt to deliver brought no answer, for people to read. */
+export async function recordDeliveryFailure(pool: pg.Pool, messageId: string, error: string): Promise<void> {
+  await pool.query({
+    name: 'record-delivery-failure',
+    text: `update settle.half_message set last_error = $2, updated_at = clock_timestamp()
+            where id = $1 and finished_at is null`,
+    values: [messageId, error.slice(0, 500)],
+  });
+}
+
+/**
+ * Parks a half message.
+ *
+ * @param verdict the one that the caller knows of; when the ledger has another by now, nothing is parked
+ * @returns the verdict in the ledger
+ */
+export async function parkHalfMessage(
+  pool: pg.Pool,
+  messageId: string,
+  { reason, verdict }: { readonly reason: Reason; readonly verdict: Verdict | null },
+): Promise<Verdict | null> {
+  const parked = await pool.query<{ verdict: Verdict | null }>({
+    name: 'park-half-message',
+    text: `update settle.half_message
+              set state = 'parked', park_reason = $2, updated_at = clock_timestamp()
+            where id = $1 and finished_at is null and verdict is not distinct from $3
+            returning verdict`,
+    values: [messageId, JSON.stringify(reason), verdict],
+  });
+  if (parked.rows[0]) return parked.rows[0].verdict;
+  const { rows } = await pool.query<{ verdict: Verdict | null }>(
+    'select verdict from settle.half_message where id = $1',
+    [messageId],
+  );
+  return rows[0]?.verdict ?? null;
+}

@@ -1,0 +1,137 @@
+import { createServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { randomUUID } from 'node:crypto';
+import { NativeConnection, Worker } from '@temporalio/worker';
+import { pino } from 'pino';
+import type pg from 'pg';
+import { v7 } from 'uuid';
+import { createHalfMessageActivities } from '../../activities/half-message-activities.js';
+import { withQuickAttempts } from '../../activities/quick-attempts.js';
+import { createHalfMessageStarter, type HalfMessageStarter } from '../../src/api/half-message-starter.js';
+import { createClient, ensureSearchAttributes } from '../../src/api/temporal.js';
+import type { CheckRate } from '../../src/db/half-message-work.js';
+import {
+  decideHalfMessage,
+  findHalfMessage,
+  prepareHalfMessage,
+  type HalfMessageRecord,
+} from '../../src/db/half-messages.js';
+import { createPool } from '../../src/db/pool.js';
+import { CHECK_PLAN, type CheckPlan, type Verdict } from '../../src/saga/half-message.js';
+import { messageId } from '../../src/saga/ids.js';
+import { createCheckBackClient, type CheckBackQuestion } from '../../src/transports/check-back.js';
+import { createRouter } from '../../src/transports/router.js';
+import { bundleSources } from './workflow-bundle.js';
+
+/** What a producer answers when it is asked; a number is a status without a verdict. */
+export type Producer = (question: CheckBackQuestion) => Verdict | 'unknown' | number;
+
+/** What is different about a half message. */
+export interface Prepared {
+  readonly plan?: Partial<CheckPlan>;
+  readonly payload?: unknown;
+  readonly producer: Producer;
+  /** @default true */
+  readonly isStarted?: boolean;
+}
+
+/** Half messages of a test: the ledger, a worker, a producer that answers as told. */
+export interface HalfMessages {
+  readonly pool: pg.Pool;
+  readonly starter: HalfMessageStarter;
+  readonly client: ReturnType<typeof createClient>;
+  /** Questions asked, by message id. */
+  readonly asked: Map<string, CheckBackQuestion[]>;
+  prepare(prepared: Prepared): Promise<string>;
+  /** As the API does: the ledger first, then the workflow. */
+  decide(messageId: string, verdict: Verdict): Promise<Verdict>;
+  find(messageId: string): Promise<HalfMessageRecord>;
+  stop(): Promise<void>;
+}
+
+/** Checks in quick succession, for tests that cannot wait for minutes. */
+export const HURRIED: CheckPlan = { ...CHECK_PLAN, firstMs: 50, initialMs: 50, capMs: 100, timeoutMs: 500 };
+
+/** Starts them, on a ledger and a participant that listens at `participantUrl`. */
+export async function startHalfMessages(
+  databaseUrl: string,
+  { participantUrl, checkRate }: { readonly participantUrl: string; readonly checkRate?: CheckRate },
+): Promise<HalfMessages> {
+  const pool = createPool(databaseUrl, { name: 'half-messages' });
+  const address = process.env.SETTLE_TEST_TEMPORAL_ADDRESS!;
+  const connection = await NativeConnection.connect({ address });
+  const taskQueue = randomUUID();
+  const config = { address, namespace: 'default', taskQueue, uiUrl: '' };
+  const client = createClient(connection, config);
+  await ensureSearchAttributes(client, config);
+  const router = createRouter({ 'notes.write': { transport: 'http', url: `${participantUrl}/messages/notes.write` } });
+  const checkBackClient = createCheckBackClient();
+  const activities = createHalfMessageActivities({ pool, router, checkBackClient, checkRate });
+  const worker = await Worker.create({
+    connection,
+    taskQueue,
+    workflowBundle: await bundleSources(),
+    activities: { ...withQuickAttempts(activities) },
+  });
+  const running = worker.run();
+  const starter = createHalfMessageStarter({ client, taskQueue, logger: pino({ level: 'silent' }) });
+  const { server, url, asked, producers } = await startProducers();
+  const find = async (id: string): Promise<HalfMessageRecord> =>
+    (await findHalfMessage(pool, { tenantId: 'default', messageId: id }))!;
+  return {
+    ...{ pool, starter, client, asked, find },
+    prepare: async ({ plan, payload = { amount: 5 }, producer, isStarted = true }) => {
+      const id = messageId(v7());
+      producers.set(id, producer);
+      const prepared = await prepareHalfMessage(pool, {
+        ...{ id, tenantId: 'default', idempotencyKey: id, requestHash: '', type: 'notes.write', payload },
+        checkBackUrl: url,
+        plan: { ...HURRIED, ...plan },
+      });
+      if (isStarted) starter.tellSoon(prepared);
+      return id;
+    },
+    decide: async (id, verdict) => {
+      const standing = await decideHalfMessage(
+        pool,
+        { tenantId: 'default', messageId: id },
+        { verdict, by: 'producer' },
+      );
+      if (standing!.isNew) starter.tellSoon(standing!);
+      return standing!.verdict;
+    },
+    stop: async () => {
+      await starter.stop();
+      worker.shutdown();
+      await running;
+      await Promise.all([router.close(), checkBackClient.close()]);
+      await connection.close();
+      await pool.end();
+      server.closeAllConnections();
+      await new Promise((resolve) => server.close(resolve));
+    },
+  };
+}
+
+interface Producers {
+  readonly server: Server;
+  readonly url: string;
+  readonly asked: HalfMessages['asked'];
+  readonly producers: Map<string, Producer>;
+}
+
+async function startProducers(): Promise<Producers> {
+  const asked: HalfMessages['asked'] = new Map();
+  const producers = new Map<string, Producer>();
+  const server = createServer((request, response) => {
+    void (async () => {
+      const question = JSON.parse(Buffer.concat((await request.toArray()) as Buffer[]).toString()) as CheckBackQuestion;
+      asked.set(question.messageId, [...(asked.get(question.messageId) ?? []), question]);
+      const answer = producers.get(question.messageId)?.(question) ?? 404;
+      response.writeHead(typeof answer === 'number' ? answer : 200, { 'content-type': 'application/json' });
+      response.end(typeof answer === 'number' ? 'no verdict' : JSON.stringify({ verdict: answer }));
+    })();
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  return { server, url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/check-back`, asked, producers };
+}
