@@ -204,6 +204,8 @@ function programOf({ env, build, apiUrl }: Prepared, role: Role, armed: Arms): P
     env: { ...env, ...armed },
     cwd: ROOT,
     isReady: async () => (await Promise.all(health.map(answers))).every(Boolean),
+    // one that is armed may crash before
+    readyLine: isArmed ? undefined : '"msg":"ready"',
   };
 }
 

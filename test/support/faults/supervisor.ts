@@ -1,6 +1,6 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { appendFileSync, openSync, closeSync } from 'node:fs';
+import { appendFileSync, closeSync, fstatSync, openSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Fault } from './evidence.js';
 
@@ -15,12 +15,16 @@ export interface Program {
   readonly uid?: number;
   /** Resolves when it is ready for work. */
   readonly isReady?: () => Promise<boolean>;
+  /** What it logs once it is ready, where nothing listens that could be asked. */
+  readonly readyLine?: string;
 }
 
 /** A process that this supervisor has started. */
 export interface Supervised {
   readonly program: Program;
   readonly pid: number;
+  /** What it has logged since it was started. */
+  output(): string;
   /** Resolves with how it ended. */
   readonly ended: Promise<{ readonly code: number | null; readonly signal: NodeJS.Signals | null }>;
   isRunning(): boolean;
@@ -99,6 +103,7 @@ export function createSupervisor(logDir: string): Supervisor {
 function launch(program: Program, logDir: string): Supervised {
   const log = join(logDir, `${program.name}.log`);
   const output = openSync(log, 'a');
+  const { size: before } = fstatSync(output);
   const child: ChildProcess = spawn(program.command, program.args, {
     env: { PATH: process.env['PATH'], ...program.env },
     cwd: program.cwd,
@@ -116,7 +121,14 @@ function launch(program: Program, logDir: string): Supervised {
   void ended.then((end) => {
     appendFileSync(log, `--- ended ${JSON.stringify(end)}\n`);
   });
-  return { program, pid: child.pid!, ended, isRunning: () => child.exitCode === null && child.signalCode === null };
+  const logged = (): string => readFileSync(log).subarray(before).toString();
+  return {
+    program,
+    pid: child.pid!,
+    output: logged,
+    ended,
+    isRunning: () => child.exitCode === null && child.signalCode === null,
+  };
 }
 
 /** Signals the group of a process that we have started and that still runs. */
@@ -128,7 +140,10 @@ function signal(process_: Supervised, name: NodeJS.Signals): boolean {
 async function untilReady(supervised: Supervised, logDir: string): Promise<void> {
   const { program } = supervised;
   const until = Date.now() + READY_MS;
-  while (program.isReady && !(await program.isReady())) {
+  const isReady = async (): Promise<boolean> =>
+    supervised.output().includes(program.readyLine ?? '') &&
+    (program.isReady === undefined || (await program.isReady()));
+  while (!(await isReady())) {
     if (!supervised.isRunning() || Date.now() > until) {
       throw new Error(`'${program.name}' did not become ready; see ${join(logDir, `${program.name}.log`)}`);
     }
