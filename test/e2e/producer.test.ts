@@ -10,6 +10,7 @@ import { runMain, startMain, type MainProcess } from '../support/processes.js';
 const settle = useDatabase('producer');
 const inventory = useDatabase('inventory');
 const accounts = useDatabase('accounts');
+const profiles = useDatabase('profiles');
 // the producer's own: Settle never sees it
 const own = useDatabase('accounts');
 const ledger = usePool(settle);
@@ -29,14 +30,15 @@ const ports = {} as Record<Kind, string>;
 beforeAll(async () => {
   await books.query(PRODUCER_MIGRATION);
   await books.query('create table public.invoice (id text primary key, message_id text not null)');
-  const port = await findFreePorts(8);
+  const port = await findFreePorts(9);
   settleUrl = `http://127.0.0.1:${port}`;
-  Object.assign(ports, { TypeScript: `${port + 6}`, Python: `${port + 7}` });
+  Object.assign(ports, { TypeScript: `${port + 7}`, Python: `${port + 8}` });
   const env = {
     PORT: `${port}`,
     DATABASE_URL: settle.url,
     SETTLE_INVENTORY_DATABASE_URL: inventory.url,
     SETTLE_ACCOUNTS_DATABASE_URL: accounts.url,
+    SETTLE_PROFILES_DATABASE_URL: profiles.url,
     TEMPORAL_ADDRESS: process.env.SETTLE_TEST_TEMPORAL_ADDRESS!,
     SETTLE_TASK_QUEUE: `producer-${randomUUID()}`,
   };
