@@ -1,4 +1,13 @@
-import { claimMessage, claimUndo, recordAnswer, recordFailure, type LoggedMessage } from '../src/db/message-log.js';
+import {
+  claimMessage,
+  claimUndo,
+  markDead,
+  recordAnswer,
+  recordFailure,
+  type LoggedMessage,
+  type SentMessage,
+} from '../src/db/message-log.js';
+import { contractsOf } from '../src/saga/contracts.js';
 import type { Envelope } from '../src/saga/envelope.js';
 import { ParkedError, RejectedError, RetryableError, type Reason } from '../src/saga/errors.js';
 import { effectKey, type StepAction } from '../src/saga/ids.js';
@@ -11,7 +20,7 @@ const DEFAULT_TIMEOUT_MS = 5_000;
 
 /** Sends messages: claim in the ledger, send, record the answer. A message that has its answer is not sent again. */
 export function createDispatch(dependencies: ActivityDependencies): SagaActivities['dispatch'] {
-  const contracts = contractsOf(dependencies);
+  const contracts = contractsOf(dependencies.definitions);
   return async (args) => {
     try {
       const claim = args.effect.action === 'do' ? claimMessage : claimUndo;
@@ -33,26 +42,30 @@ interface Sending {
 }
 
 async function send({ pool, router }: ActivityDependencies, { args, message, contract }: Sending): Promise<unknown> {
-  const key = effectKey(args.effect);
+  const sent: SentMessage = { effectKey: effectKey(args.effect), revision: message.revision };
   if (contract && !contract.payload.safeParse(message.payload).success) {
-    throw await rejected(pool, args, {
-      code: 'invalid-payload',
-      message: `the payload breaks the contract of '${message.type}'`,
-    });
+    throw await rejected(
+      pool,
+      { args, sent },
+      {
+        code: 'invalid-payload',
+        message: `the payload breaks the contract of '${message.type}'`,
+      },
+    );
   }
   const answer = await router.send(envelopeOf(args, message), args.timeoutMs ?? DEFAULT_TIMEOUT_MS);
   const outcome = checked(answer, args.effect.action, contract);
   switch (outcome.kind) {
     case 'done':
-      await recordAnswer(pool, key, { status: 'sent', result: outcome.result });
+      await recordAnswer(pool, sent, { status: 'sent', result: outcome.result });
       return outcome.result;
     case 'rejected':
-      throw await rejected(pool, args, outcome.reason);
+      throw await rejected(pool, { args, sent }, outcome.reason);
     case 'working':
-      await recordFailure(pool, key, 'still being worked on');
+      await recordFailure(pool, sent, 'still being worked on');
       throw stillWorking(message.type, outcome.retryAfterMs);
     default:
-      await recordFailure(pool, key, outcome.detail);
+      await recordFailure(pool, sent, outcome.detail);
       throw new RetryableError(`'${message.type}' has no outcome: ${outcome.detail}`, outcome.retryAfterMs);
   }
 }
@@ -67,15 +80,18 @@ function checked(outcome: Outcome, action: StepAction, contract: MessageContract
   return { kind: 'unknown', detail: `the result breaks the contract of '${contract.type}'` };
 }
 
-async function rejected(pool: ActivityDependencies['pool'], args: DispatchArgs, reason: Reason): Promise<Error> {
-  // the participant has this effect under another payload: what it did is for a person to find out
-  if (reason.code === 'effect-key-reused') return new ParkedError(reason.code, reason.message);
+/** Records a refusal. What no retry can help becomes a dead letter, which an operator reads; the others are final answers. */
+async function rejected(
+  pool: ActivityDependencies['pool'],
+  { args, sent }: { args: DispatchArgs; sent: SentMessage },
+  reason: Reason,
+): Promise<Error> {
   const located: Reason = { ...reason, step: args.effect.step };
-  // a refused undo is no final answer: it waits, parked, for an operator
-  if (args.effect.action === 'undo')
-    await recordFailure(pool, effectKey(args.effect), `${reason.code}: ${reason.message}`);
-  else await recordAnswer(pool, effectKey(args.effect), { status: 'rejected', reason: located });
-  return refusal(args, located);
+  // the participant has this effect under another payload: what it did is for a person to find out
+  const isClash = reason.code === 'effect-key-reused';
+  if (isClash || args.effect.action === 'undo') await markDead(pool, sent, located);
+  else await recordAnswer(pool, sent, { status: 'rejected', reason: located });
+  return isClash ? new ParkedError(reason.code, reason.message) : refusal(args, located);
 }
 
 function refusal({ effect }: DispatchArgs, reason: Reason | null): Error {
@@ -95,13 +111,4 @@ function envelopeOf({ effect, tenantId, saga }: DispatchArgs, message: LoggedMes
     revision: message.revision,
     payload: message.payload,
   };
-}
-
-function contractsOf({ definitions }: ActivityDependencies): ReadonlyMap<string, MessageContract<never>> {
-  const contracts = definitions.flatMap(({ code }) => [...code.values()].flatMap(({ contract }) => contract ?? []));
-  return new Map(
-    contracts
-      .flatMap((contract) => [contract, contract.undo ?? []].flat())
-      .map((contract) => [contract.type, contract as MessageContract<never>]),
-  );
 }

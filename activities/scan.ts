@@ -1,11 +1,14 @@
 import type pg from 'pg';
 import { claimDueSagas, isOpen, type DueSaga } from '../src/db/saga-scan.js';
+import { claimUndelivered, markDelivered, type UndeliveredAction } from '../src/db/operator-actions.js';
 import type { Reason } from '../src/saga/errors.js';
+import type { Operation, OperationAnswer } from '../src/saga/operator.js';
 
 /** What the scan needs of Temporal: the API's starter has it. */
 export interface SagaRestarter {
   ensureRunning(saga: DueSaga, isOpen: () => Promise<boolean>): Promise<'started' | 'running' | 'settled'>;
   signalCancel(sagaId: string, reason: Reason): Promise<void>;
+  operate(sagaId: string, operation: Operation): Promise<OperationAnswer | 'gone'>;
 }
 
 /** What one round found. */
@@ -39,7 +42,23 @@ export async function scanOnce(pool: pg.Pool, restarter: SagaRestarter): Promise
     }
   });
   await Promise.all(lanes);
+  // after the workflows: an action for one that was lost is told to the one that takes its place
+  const undelivered = await claimUndelivered(pool, BATCH);
+  await Promise.all(
+    undelivered.map((action) =>
+      deliver(pool, restarter, action).catch(() => {
+        findings.failed += 1;
+      }),
+    ),
+  );
   return findings;
+}
+
+/** Tells a workflow again what an operator has decided; one that has ended with its saga needs not be told. */
+async function deliver(pool: pg.Pool, restarter: SagaRestarter, action: UndeliveredAction): Promise<void> {
+  const { tenantId, sagaId, operation, isSettled } = action;
+  const answer = await restarter.operate(sagaId, operation);
+  if (answer !== 'gone' || isSettled) await markDelivered(pool, { tenantId, actionId: operation.actionId });
 }
 
 async function restart(pool: pg.Pool, restarter: SagaRestarter, saga: DueSaga): Promise<string> {

@@ -12,6 +12,7 @@ import { migrate } from './db/migrate.js';
 import { seedCustomers } from './db/orders.js';
 import { createPool, withTransaction } from './db/pool.js';
 import { migrateParticipants, seedParticipants, startParticipants } from './samples/participants.js';
+import { contractsOf } from './saga/contracts.js';
 import type { Wrap } from './saga/wrap.js';
 import { startWorker } from './worker.js';
 
@@ -150,7 +151,11 @@ async function addProducer({ config, roles, logger, wrap }: RolesOptions, stops:
     failed.catch(() => undefined);
   }
   if (!roles.includes('api')) return { failed };
-  const api = await startApi({ config, pool, definitions: { placeOrder: placeOrderSaga }, starter, logger, wrap });
+  const api = await startApi({
+    ...{ config, pool, starter, logger, wrap },
+    definitions: { placeOrder: placeOrderSaga },
+    contracts: contractsOf(definitions),
+  });
   stops.unshift(() => api.stop());
   return { apiUrl: api.url, failed };
 }

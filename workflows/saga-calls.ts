@@ -10,6 +10,7 @@ import {
 import type { SagaActivities } from '../activities/saga-activities.js';
 import type { Reason } from '../src/saga/errors.js';
 import type { RetryPolicy } from '../src/saga/retry.js';
+import type { SagaOutcome } from '../src/saga/state.js';
 
 /** How a call to an activity ended, as far as the saga's next move is concerned. */
 export type CallFailure =
@@ -17,6 +18,8 @@ export type CallFailure =
   | { readonly kind: 'rejected'; readonly reason: Reason }
   /** The ledger no longer lets the saga go forward; perhaps applied. */
   | { readonly kind: 'fenced'; readonly reason: Reason }
+  /** The saga has ended in the ledger: nothing is left to do. */
+  | { readonly kind: 'settled'; readonly outcome: SagaOutcome; readonly reason: Reason }
   /** No retry can help; perhaps applied. */
   | { readonly kind: 'parked'; readonly reason: Reason }
   /** Budget exhausted or cancelled; perhaps applied. */
@@ -64,7 +67,9 @@ export function readFailure(error: unknown, step: string): CallFailure {
   const reason = reasonOf(cause, step);
   if (cause instanceof ApplicationFailure) {
     if (cause.type === 'RejectedError') return { kind: 'rejected', reason };
-    if (cause.type === 'FencedError') return { kind: 'fenced', reason };
+    const outcome = cause.details?.[1] as SagaOutcome | undefined;
+    if (cause.type === 'FencedError')
+      return outcome ? { kind: 'settled', outcome, reason } : { kind: 'fenced', reason };
     if (cause.type === 'ParkedError') return { kind: 'parked', reason };
   }
   return { kind: 'unknown', reason, isCancelled: isCancellation(error) };

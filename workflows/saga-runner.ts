@@ -1,12 +1,23 @@
 import { CancellationScope, isCancellation, setHandler, sleep } from '@temporalio/workflow';
 import type { SagaDefinition } from '../src/saga/define-saga.js';
 import type { Reason } from '../src/saga/errors.js';
+import type { Operation } from '../src/saga/operator.js';
 import { stepsOf, type PlanGroup, type PlanStep } from '../src/saga/plan.js';
 import { PERSISTENT_RETRY } from '../src/saga/retry.js';
 import type { SagaEnd, SagaOutcome, SagaStart } from '../src/saga/state.js';
 import { call, readFailure } from './saga-calls.js';
 import { compensate } from './saga-compensation.js';
-import { cancelSaga, park, retrySaga, type Abort, type SagaRun } from './saga-run.js';
+import {
+  cancelSaga,
+  newRun,
+  operate,
+  operateSaga,
+  park,
+  retrySaga,
+  SettledElsewhere,
+  type Abort,
+  type SagaRun,
+} from './saga-run.js';
 import { runStep, type StepContext, type StepEnd } from './saga-step.js';
 import { showState } from './saga-visibility.js';
 
@@ -24,20 +35,17 @@ export function sagaWorkflow<Input>(definition: SagaDefinition<Input>): SagaWork
 }
 
 async function runSaga(definition: SagaDefinition, start: SagaStart): Promise<SagaEnd> {
-  const run: SagaRun = {
-    definition,
-    start,
-    results: {},
-    undoStack: [],
-    hasPassedPivot: false,
-    isParked: false,
-    retries: 0,
-  };
-  const reason = (await goForward(run)) ?? (await complete(run));
-  if (!reason) return end(run, 'completed');
-  const cause = await compensate(run, reason);
-  await settle(run, 'compensated', cause);
-  return end(run, 'compensated', cause);
+  const run = newRun(definition, start);
+  try {
+    const reason = (await goForward(run)) ?? (await complete(run));
+    if (!reason) return end(run, 'completed');
+    const cause = await compensate(run, reason);
+    await settle(run, 'compensated', cause);
+    return end(run, 'compensated', cause);
+  } catch (error) {
+    if (!(error instanceof SettledElsewhere)) throw error;
+    return end(run, error.outcome, error.reason);
+  }
 }
 
 /** Settles as completed; returns why not, when the ledger has decided to compensate before this workflow was started. */
@@ -62,9 +70,11 @@ async function goForward(run: SagaRun): Promise<Reason | undefined> {
   };
   setHandler(cancelSaga, abort);
   setHandler(retrySaga, () => {
-    if (run.isParked) run.retries += 1;
-    return run.isParked;
+    const isParked = run.parkedSteps.size > 0;
+    if (isParked) run.retries += 1;
+    return isParked;
   });
+  setHandler(operateSaga, (operation) => operate(run, operation));
   const startDeadline = deadlineOf(run, abort);
   try {
     return await forward.run(async () => {
@@ -101,14 +111,15 @@ async function runItem(
   return causeOf(run, ends);
 }
 
-/** A step that is parked is tried again whenever an operator says so; before the pivot a cancel ends the wait too. */
+/** A step that is parked is tried again whenever an operator says so, or given up; before the pivot a cancel ends the wait too. */
 async function runStepOrPark(run: SagaRun, step: PlanStep, context: StepContext): Promise<StepEnd | undefined> {
   for (;;) {
     const end = await runStep(run, step, context);
     if (end?.kind !== 'parked') return end;
-    const wait = (): Promise<void> => park(run, end.reason, 'running');
+    const wait = (): Promise<Operation | undefined> => park(run, { step: step.name, action: 'do', reason: end.reason });
     try {
-      await (step.kind === 'compensatable' ? wait() : CancellationScope.nonCancellable(wait));
+      const verdict = await (step.kind === 'compensatable' ? wait() : CancellationScope.nonCancellable(wait));
+      if (verdict) return { kind: 'compensate', reason: verdict.reason, isCancelled: false };
     } catch (error) {
       if (!isCancellation(error)) throw error;
       return { ...end, kind: 'compensate', isCancelled: true };
@@ -145,9 +156,15 @@ function deadlineOf(run: SagaRun, abort: Abort): () => void {
 
 async function settle({ start }: SagaRun, outcome: SagaOutcome, reason?: Reason): Promise<void> {
   const { sagaId } = start;
-  await CancellationScope.nonCancellable(() =>
-    call({ activity: 'settle', args: { sagaId, outcome, reason }, retry: PERSISTENT_RETRY, summary: outcome }),
-  );
+  try {
+    await CancellationScope.nonCancellable(() =>
+      call({ activity: 'settle', args: { sagaId, outcome, reason }, retry: PERSISTENT_RETRY, summary: outcome }),
+    );
+  } catch (error) {
+    const failure = readFailure(error, 'settle');
+    if (failure.kind === 'settled') throw new SettledElsewhere(failure.outcome, failure.reason);
+    throw error;
+  }
 }
 
 function end({ start }: SagaRun, outcome: SagaOutcome, reason?: Reason): SagaEnd {

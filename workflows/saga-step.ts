@@ -2,7 +2,7 @@ import { CancellationScope } from '@temporalio/workflow';
 import type { Reason } from '../src/saga/errors.js';
 import { allSteps, type PlanStep } from '../src/saga/plan.js';
 import { call, readFailure, type CallFailure } from './saga-calls.js';
-import { codeOf, scopeOf, type SagaRun } from './saga-run.js';
+import { codeOf, scopeOf, SettledElsewhere, type SagaRun } from './saga-run.js';
 import { showDetails, showState } from './saga-visibility.js';
 
 /** Why a step has not been done. `parked` waits for an operator; `compensate` makes the saga take back what was begun. */
@@ -27,8 +27,10 @@ export interface StepContext {
  * | done | result kept | result kept; no way back | result kept |
  * | rejected: not applied | compensate the others | compensate the others | park |
  * | unknown: perhaps applied | compensate it too | compensate it too, or park without an undo | park |
+ * | fenced: the ledger has decided | compensate | compensate | compensate, unless one has been passed |
  *
  * @returns undefined when it is done or not needed
+ * @throws SettledElsewhere when the saga has ended in the ledger
  */
 export async function runStep(run: SagaRun, step: PlanStep, context: StepContext): Promise<StepEnd | undefined> {
   const prepared = prepare(run, step);
@@ -45,9 +47,10 @@ export async function runStep(run: SagaRun, step: PlanStep, context: StepContext
     return undefined;
   } catch (error) {
     const failure = readFailure(error, step.name);
+    if (failure.kind === 'settled') throw new SettledElsewhere(failure.outcome, failure.reason);
     if (failure.kind === 'rejected')
       context.begun.splice(0, Infinity, ...context.begun.filter((begun) => begun !== step));
-    const end = giveUp(step, failure.reason, mayCompensate(step, failure) ? 'compensate' : 'parked');
+    const end = giveUp(step, failure.reason, mayCompensate(run, step, failure) ? 'compensate' : 'parked');
     return { ...end, isCancelled: failure.kind === 'unknown' && failure.isCancelled };
   }
 }
@@ -110,7 +113,9 @@ function owedAfter({ start }: SagaRun, local: PlanStep): readonly string[] {
   return following.slice(0, nextLocal === -1 ? undefined : nextLocal).map(({ name }) => name);
 }
 
-function mayCompensate(step: PlanStep, failure: CallFailure): boolean {
+function mayCompensate({ hasPassedPivot }: SagaRun, step: PlanStep, failure: CallFailure): boolean {
+  // the ledger has decided, and so may have a person, also for a step that is never given up otherwise
+  if (failure.kind === 'fenced') return !hasPassedPivot;
   if (step.kind === 'retriable' || failure.kind === 'parked') return false;
   // a pivot without an undo that may have happened can be neither taken back nor given up
   return failure.kind !== 'unknown' || step.undo !== undefined;

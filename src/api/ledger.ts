@@ -1,5 +1,7 @@
 import type pg from 'pg';
 import { findOrder } from '../db/order-queries.js';
+import { markDelivered, recordOperatorAction } from '../db/operator-actions.js';
+import { listParked } from '../db/parked-queries.js';
 import {
   countOpenByState,
   findEffectEnds,
@@ -22,6 +24,9 @@ const QUERIES = {
   findEffectEnds,
   findEventsAfter,
   countOpenByState,
+  listParked,
+  recordOperatorAction,
+  markDelivered,
   ping,
 } as const;
 type Queries = typeof QUERIES;

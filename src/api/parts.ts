@@ -1,6 +1,7 @@
 import type { Logger } from 'pino';
 import type { Config } from '../config.js';
 import type { PlaceOrder } from '../messages/orders.js';
+import type { ContractTable } from '../saga/contracts.js';
 import type { SagaDefinition } from '../saga/define-saga.js';
 import type { Backlog } from './backlog.js';
 import type { Ledger } from './ledger.js';
@@ -18,7 +19,7 @@ export interface ApiDefinitions {
 }
 
 /** What the API asks of the starter. */
-export type ApiStarter = Pick<SagaStarter, 'startSoon' | 'signalCancel' | 'isReachable'>;
+export type ApiStarter = Pick<SagaStarter, 'startSoon' | 'signalCancel' | 'operate' | 'isReachable'>;
 
 /** The settings that the API reads. */
 export type ApiConfig = Pick<Config, 'host' | 'port' | 'apiKeys' | 'backlog' | 'temporal'>;
@@ -27,6 +28,8 @@ export type ApiConfig = Pick<Config, 'host' | 'port' | 'apiKeys' | 'backlog' | '
 export interface ApiParts {
   readonly config: ApiConfig;
   readonly definitions: ApiDefinitions;
+  /** What operators' results and payloads are checked against. */
+  readonly contracts: ContractTable;
   readonly ledger: Ledger;
   readonly starter: ApiStarter;
   readonly watcher: LedgerWatcher;

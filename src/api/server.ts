@@ -5,6 +5,7 @@ import { NestFactory } from '@nestjs/core';
 import type { NestFastifyApplication } from '@nestjs/platform-fastify';
 import type pg from 'pg';
 import type { Logger } from 'pino';
+import type { ContractTable } from '../saga/contracts.js';
 import { unwrapped, type Wrap } from '../saga/wrap.js';
 import { createBacklog } from './backlog.js';
 import { DocsController } from './docs.controller.js';
@@ -13,6 +14,8 @@ import { createHttpAdapter } from './http-adapter.js';
 import { createLedger } from './ledger.js';
 import { createLedgerWatcher } from './ledger-watcher.js';
 import { createMetrics } from './metrics.js';
+import { OperatorController } from './operator.controller.js';
+import { OperatorService } from './operator.service.js';
 import { OrdersController } from './orders.controller.js';
 import { OrdersService } from './orders.service.js';
 import { PARTS, type ApiConfig, type ApiDefinitions, type ApiParts, type ApiStarter } from './parts.js';
@@ -30,6 +33,8 @@ export interface ApiOptions {
   /** Of the producer's database. */
   readonly pool: pg.Pool;
   readonly definitions: ApiDefinitions;
+  /** Of every message that sagas send. */
+  readonly contracts: ContractTable;
   readonly starter: ApiStarter;
   readonly logger: Logger;
   /** Its ports are `ledger` and `starter`. @default handed on as they are */
@@ -84,11 +89,20 @@ export async function startApi(options: ApiOptions): Promise<ApiHandle> {
   return { url, routes: parts.routes.list(), stop: () => (stopping ??= stop()) };
 }
 
-function assemble({ config, pool, definitions, logger, wrap = unwrapped, ...options }: ApiOptions): ApiParts {
+function assemble({
+  config,
+  pool,
+  definitions,
+  contracts,
+  logger,
+  wrap = unwrapped,
+  ...options
+}: ApiOptions): ApiParts {
   const ledger = wrap('ledger', createLedger(pool));
   return {
     config,
     definitions,
+    contracts,
     logger,
     ledger,
     starter: wrap('starter', options.starter),
@@ -103,7 +117,14 @@ function assemble({ config, pool, definitions, logger, wrap = unwrapped, ...opti
 function moduleOf(parts: ApiParts): DynamicModule {
   return {
     module: ApiModule,
-    controllers: [OrdersController, SagasController, HealthController, ProblemsController, DocsController],
-    providers: [{ provide: PARTS, useValue: parts }, OrdersService, SagasService],
+    controllers: [
+      OrdersController,
+      SagasController,
+      OperatorController,
+      HealthController,
+      ProblemsController,
+      DocsController,
+    ],
+    providers: [{ provide: PARTS, useValue: parts }, OrdersService, SagasService, OperatorService],
   };
 }

@@ -2,7 +2,7 @@ import type pg from 'pg';
 import { RejectedError, type Reason } from '../saga/errors.js';
 import { effectKey, type EffectId } from '../saga/ids.js';
 import { withTransaction, type Transaction } from './pool.js';
-import { enterForward } from './saga-store.js';
+import { assertOpen, enterForward } from './saga-store.js';
 
 /** A message that a local transaction owes: it commits with the business row, or not at all. */
 export interface OwedMessage {
@@ -53,6 +53,7 @@ export async function applyLocal(pool: pg.Pool, local: LocalEffect): Promise<unk
 export async function undoLocal(pool: pg.Pool, local: LocalEffect): Promise<void> {
   await withTransaction(pool, async (tx) => {
     if (await claim(tx, local.effect)) return;
+    await assertOpen(tx, local.effect);
     const forward: EffectId = { ...local.effect, action: 'do' };
     const done = await claim(tx, forward);
     if (!done) await finish(tx, forward, { status: 'tombstone', result: null, reason: null });

@@ -1,6 +1,6 @@
 import type pg from 'pg';
 import { FencedError, type Reason } from '../saga/errors.js';
-import { effectKey } from '../saga/ids.js';
+import { effectKey, type EffectId, type StepAction } from '../saga/ids.js';
 import type { Plan } from '../saga/plan.js';
 import { isTerminal, type SagaOutcome, type SagaStart, type SagaState } from '../saga/state.js';
 import type { Transaction } from './pool.js';
@@ -122,8 +122,7 @@ export async function enterForward(tx: Transaction, { sagaId, step }: { sagaId: 
     });
   }
   if (saga?.goesForward) return;
-  const reason = saga?.reason ?? { code: saga?.state ?? 'unknown-saga', message: 'the saga no longer goes forward' };
-  throw new FencedError(effectKey({ sagaId, step, action: 'do' }), reason);
+  throw fencedBy(effectKey({ sagaId, step, action: 'do' }), saga);
 }
 
 /** A change of state that is not the end. */
@@ -131,6 +130,10 @@ export interface StateChange {
   readonly sagaId: string;
   readonly state: Exclude<SagaState, SagaOutcome | 'accepted'>;
   readonly reason?: Reason;
+  /** With `parked`: which direction of the reason's step cannot succeed. @default 'do' */
+  readonly action?: StepAction;
+  /** The parked step that goes on; while others wait, the saga stays parked. @default all of them */
+  readonly resumes?: string;
 }
 
 /**
@@ -139,16 +142,66 @@ export interface StateChange {
  *
  * @returns the reason for compensating that stands in the ledger
  */
-export async function recordState(pool: pg.Pool, { sagaId, state, reason }: StateChange): Promise<Reason | undefined> {
-  const { rows } = await pool.query<{ reason: Reason | null }>(
+export async function recordState(
+  db: Transaction,
+  { sagaId, state, reason, action = 'do', resumes }: StateChange,
+): Promise<Reason | undefined> {
+  const { rows } = await db.query<{ reason: Reason | null }>(
     `update settle.saga
-        set state = $2, updated_at = clock_timestamp(),
+        set state = case when $2 = 'parked' or parked - coalesce($5::text, '') = '{}' or $5::text is null then $2 else 'parked' end,
+            updated_at = clock_timestamp(),
             reason = case when $2 = 'parked' then reason else coalesce(reason, $3) end,
-            park_reason = case when $2 = 'parked' then $3::jsonb end
+            parked = case when $2 <> 'parked' and $5::text is null then '{}'
+                          when $2 <> 'parked' then parked - $5::text
+                          when $6::text is null then parked
+                          else parked || jsonb_build_object($6::text,
+                                 $3::jsonb || jsonb_build_object('action', $4::text, 'at', clock_timestamp())) end,
+            park_reason = case when $2 = 'parked' then $3::jsonb
+                               when $5::text is not null
+                               then (select value - array['action', 'at'] from jsonb_each(parked - $5::text) limit 1) end
       where id = $1 and finished_at is null returning reason`,
-    [sagaId, state, reason ? JSON.stringify(reason) : null],
+    [sagaId, state, reason ? JSON.stringify(reason) : null, action, resumes ?? null, reason?.step ?? null],
   );
   return rows[0]?.reason ?? undefined;
+}
+
+/** Ends a saga as a person says it ended, parked or not. Messages without an answer are withdrawn: nobody sends them any more. */
+export async function resolveSaga(
+  tx: Transaction,
+  { sagaId, outcome, reason }: { sagaId: string; outcome: SagaOutcome; reason: Reason },
+): Promise<void> {
+  await tx.query(
+    `update settle.saga
+        set state = $2, reason = $3, park_reason = null, parked = '{}', due_at = null,
+            updated_at = clock_timestamp(), finished_at = clock_timestamp()
+      where id = $1 and finished_at is null`,
+    [sagaId, outcome, JSON.stringify(reason)],
+  );
+  await tx.query(
+    `update settle.message_log set status = 'withdrawn', finished_at = clock_timestamp()
+      where saga_id = $1 and status in ('pending', 'dead')`,
+    [sagaId],
+  );
+}
+
+/**
+ * The fence before every `undo`: a saga that has settled takes nothing back any more.
+ *
+ * @throws FencedError that says how it settled
+ */
+export async function assertOpen(tx: Transaction, effect: EffectId): Promise<void> {
+  const { rows } = await tx.query<{ state: SagaState; reason: Reason | null }>({
+    name: 'find-settled',
+    text: 'select state, reason from settle.saga where id = $1 and finished_at is not null',
+    values: [effect.sagaId],
+  });
+  if (rows[0]) throw fencedBy(effectKey(effect), rows[0]);
+}
+
+function fencedBy(key: string, saga: { state: SagaState; reason: Reason | null } | undefined): FencedError {
+  const state = saga?.state;
+  const reason = saga?.reason ?? { code: state ?? 'unknown-saga', message: 'the saga no longer goes forward' };
+  return new FencedError(key, reason, state && isTerminal(state) ? state : undefined);
 }
 
 /**
@@ -166,7 +219,7 @@ export async function settleSaga(
     name: 'settle-saga',
     text: `with settled as (
              update settle.saga
-                set state = $2, reason = coalesce(reason, $3), park_reason = null, due_at = null,
+                set state = $2, reason = coalesce(reason, $3), park_reason = null, parked = '{}', due_at = null,
                     updated_at = clock_timestamp(), finished_at = clock_timestamp()
               where id = $1 and finished_at is null
                 and ($2 = 'compensated' or state in ('accepted', 'running') or (state = 'parked' and reason is null))
@@ -180,7 +233,7 @@ export async function settleSaga(
   const saga = rows[0];
   if (!saga || saga.settles || saga.state === outcome) return;
   const standing = saga.reason ?? { code: saga.state, message: `the saga is '${saga.state}' already` };
-  throw new FencedError(`${sagaId}/settle`, standing);
+  throw new FencedError(`${sagaId}/settle`, standing, isTerminal(saga.state) ? saga.state : undefined);
 }
 
 /** The workflow's input, as pinned at acceptance. */

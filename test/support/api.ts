@@ -7,12 +7,15 @@ import { startApi, type ApiHandle, type ApiOptions } from '../../src/api/server.
 import { createPool, withTransaction } from '../../src/db/pool.js';
 import { seedCustomers } from '../../src/db/orders.js';
 import type { StartableSaga } from '../../src/api/saga-starter.js';
+import { contractsOf } from '../../src/saga/contracts.js';
+import type { Operation } from '../../src/saga/operator.js';
 import { placeOrderSaga } from '../../workflows/orders.js';
 
 /** A starter that starts nothing and remembers everything. */
 export interface RecordingStarter extends ApiStarter {
   readonly started: StartableSaga[];
   readonly cancelled: string[];
+  readonly operated: Operation[];
   isUp: boolean;
 }
 
@@ -36,6 +39,7 @@ export async function startTestApi(
     config: { ...CONFIG, ...config },
     pool,
     definitions: { placeOrder: placeOrderSaga },
+    contracts: contractsOf([placeOrderSaga]),
     starter,
     logger: loggerTo(lines),
     ...options,
@@ -87,14 +91,20 @@ const CONFIG: ApiConfig = {
 function recordingStarter(): RecordingStarter {
   const started: StartableSaga[] = [];
   const cancelled: string[] = [];
+  const operated: Operation[] = [];
   const starter: RecordingStarter = {
     started,
     cancelled,
+    operated,
     isUp: true,
     startSoon: (saga) => void started.push(saga),
     signalCancel: (sagaId) => {
       cancelled.push(sagaId);
       return starter.isUp ? Promise.resolve() : Promise.reject(new Error('Temporal is away'));
+    },
+    operate: (_sagaId, operation) => {
+      operated.push(operation);
+      return starter.isUp ? Promise.resolve('resumed') : Promise.reject(new Error('Temporal is away'));
     },
     isReachable: () => Promise.resolve(starter.isUp),
   };
