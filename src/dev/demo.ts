@@ -13,7 +13,7 @@ import { findFreePorts } from './ports.js';
 import type { StopSignals } from './run-dev.js';
 import { startStack } from './stack.js';
 import type { Stack } from './stack.js';
-import { timelineOf } from './timeline.js';
+import { timelineOf } from '../cli/timeline.js';
 
 export interface DemoOptions {
   /** The settings, with these variables in place of the environment's. */

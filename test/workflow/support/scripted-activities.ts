@@ -3,7 +3,7 @@ import type { DispatchArgs, LocalArgs, SagaActivities } from '../../../activitie
 import type { Reason } from '../../../src/saga/errors.js';
 
 /** What an attempt does; the last one of a script is repeated. */
-export type Attempt = 'done' | 'rejected' | 'unknown' | 'parked' | 'fenced' | Promise<void>;
+export type Attempt = 'done' | 'rejected' | 'unknown' | 'parked' | 'fenced' | 'settled' | Promise<void>;
 
 /** Activities that do what a test tells them, and note what was asked of them. */
 export interface ScriptedActivities extends SagaActivities {
@@ -68,6 +68,9 @@ export function scriptedActivities(script: Readonly<Record<string, readonly Atte
 function failureOf(attempt: Exclude<Attempt, 'done' | Promise<void>>, key: string): ApplicationFailure {
   const reason: Reason = { code: `test-${attempt}`, message: `${key} was ${attempt}` };
   if (attempt === 'unknown') return ApplicationFailure.create({ message: 'no answer', type: 'RetryableError' });
-  const type = { rejected: 'RejectedError', parked: 'ParkedError', fenced: 'FencedError' }[attempt];
-  return ApplicationFailure.create({ message: reason.message, type, nonRetryable: true, details: [reason] });
+  const type = { rejected: 'RejectedError', parked: 'ParkedError', fenced: 'FencedError', settled: 'FencedError' }[
+    attempt
+  ];
+  const details = attempt === 'settled' ? [reason, 'completed'] : [reason];
+  return ApplicationFailure.create({ message: reason.message, type, nonRetryable: true, details });
 }
