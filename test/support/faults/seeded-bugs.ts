@@ -143,9 +143,7 @@ export const SEEDED_BUGS: readonly SeededBug[] = [
   {
     name: 'the same key is answered whatever the body',
     invariant: 'I22',
-    mutations: [
-      { file: 'src/api/orders.service.js', find: 'if (saga.requestHash !== requestHash)', replace: 'if (false)' },
-    ],
+    mutations: [{ file: 'src/api/intake.js', find: 'if (saga.requestHash !== requestHash)', replace: 'if (false)' }],
     provoke: ordersOf('other-body'),
   },
   {
