@@ -38,6 +38,7 @@ const TABLE = {
       'zod',
     ],
   },
+  'src/cli': { ours: ['src/cli', 'src/config.ts'], packages: [] },
   'src/samples': {
     ours: ['src/samples', 'src/participant', 'src/messages', 'src/saga'],
     packages: ['@nestjs/', 'pg', 'pino', 'reflect-metadata', 'rxjs', 'zod'],
@@ -45,7 +46,7 @@ const TABLE = {
 };
 
 const COMPOSITION = '^src/(main|roles|worker|index|dev/)';
-const asFolder = (folder) => `^${folder}/`;
+const asFolder = (path) => (path.endsWith('.ts') ? `^${path}$` : `^${path}/`);
 const asPackage = (name) => `^node_modules/${name}${name.endsWith('/') ? '' : '/'}`;
 
 const table = Object.entries(TABLE).flatMap(([folder, { ours, packages }]) => [

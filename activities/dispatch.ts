@@ -1,4 +1,13 @@
-import { claimMessage, claimUndo, recordAnswer, recordFailure, type LoggedMessage } from '../src/db/message-log.js';
+import {
+  claimMessage,
+  claimUndo,
+  markDead,
+  recordAnswer,
+  recordFailure,
+  type LoggedMessage,
+  type SentMessage,
+} from '../src/db/message-log.js';
+import { contractsOf } from '../src/saga/contracts.js';
 import type { Envelope } from '../src/saga/envelope.js';
 import { ParkedError, RejectedError, RetryableError, type Reason } from '../src/saga/errors.js';
 import { effectKey, type StepAction } from '../src/saga/ids.js';
@@ -12,7 +21,7 @@ const DEFAULT_MAX_WAIT_MS = 10_000;
 
 /** Sends messages: claim in the ledger, send, record the answer. A message that has its answer is not sent again. */
 export function createDispatch(dependencies: ActivityDependencies): SagaActivities['dispatch'] {
-  const contracts = contractsOf(dependencies);
+  const contracts = contractsOf(dependencies.definitions);
   return async (args) => {
     try {
       const claim = args.effect.action === 'do' ? claimMessage : claimUndo;
@@ -34,21 +43,22 @@ interface Sending {
 }
 
 async function send({ pool, router }: ActivityDependencies, { args, message, contract }: Sending): Promise<unknown> {
-  const key = effectKey(args.effect);
-  if (contract && !contract.payload.safeParse(message.payload).success) throw await invalidPayload(pool, args, message);
+  const sent: SentMessage = { effectKey: effectKey(args.effect), revision: message.revision };
+  if (contract && !contract.payload.safeParse(message.payload).success)
+    throw await invalidPayload(pool, { args, sent }, message);
   const answer = await router.send(envelopeOf(args, message), args.timeoutMs ?? DEFAULT_TIMEOUT_MS);
   const outcome = checked(answer, args.effect.action, contract);
   switch (outcome.kind) {
     case 'done':
-      await recordAnswer(pool, key, { status: 'sent', result: outcome.result });
+      await recordAnswer(pool, sent, { status: 'sent', result: outcome.result });
       return outcome.result;
     case 'rejected':
-      throw await rejected(pool, args, outcome.reason);
+      throw await rejected(pool, { args, sent }, outcome.reason);
     case 'working':
-      await recordFailure(pool, key, 'still being worked on');
+      await recordFailure(pool, sent, 'still being worked on');
       throw stillWorking(message.type, waitOf(args, outcome.retryAfterMs));
     default:
-      await recordFailure(pool, key, outcome.detail);
+      await recordFailure(pool, sent, outcome.detail);
       throw new RetryableError(
         `'${message.type}' has no outcome: ${outcome.detail}`,
         waitOf(args, outcome.retryAfterMs),
@@ -56,14 +66,22 @@ async function send({ pool, router }: ActivityDependencies, { args, message, con
   }
 }
 
+/** What was sent, and for whom. */
+interface Sent {
+  readonly args: DispatchArgs;
+  readonly sent: SentMessage;
+}
+
 /** A payload that was never sent is refused; one that an earlier release has sent may have been applied all the same. */
 async function invalidPayload(
   pool: ActivityDependencies['pool'],
-  args: DispatchArgs,
-  message: LoggedMessage,
+  { args, sent }: Sent,
+  { type, attempts }: LoggedMessage,
 ): Promise<Error> {
-  const reason = { code: 'invalid-payload', message: `the payload breaks the contract of '${message.type}'` };
-  return message.attempts > 1 ? new ParkedError(reason.code, reason.message) : rejected(pool, args, reason);
+  const reason: Reason = { code: 'invalid-payload', message: `the payload breaks the contract of '${type}'` };
+  if (attempts === 1) return rejected(pool, { args, sent }, reason);
+  await markDead(pool, sent, { ...reason, step: args.effect.step });
+  return new ParkedError(reason.code, reason.message);
 }
 
 /**
@@ -91,15 +109,14 @@ function isStorable(result: unknown): boolean {
   return !/\\u(?:0000|d[89a-f][0-9a-f]{2})/i.test(JSON.stringify(result ?? null));
 }
 
-async function rejected(pool: ActivityDependencies['pool'], args: DispatchArgs, reason: Reason): Promise<Error> {
-  // the participant has this effect under another payload: what it did is for a person to find out
-  if (reason.code === 'effect-key-reused') return new ParkedError(reason.code, reason.message);
+/** Records a refusal. What no retry can help becomes a dead letter, which an operator reads; the others are final answers. */
+async function rejected(pool: ActivityDependencies['pool'], { args, sent }: Sent, reason: Reason): Promise<Error> {
   const located: Reason = { ...reason, step: args.effect.step };
-  // a refused undo is no final answer: it waits, parked, for an operator
-  if (args.effect.action === 'undo')
-    await recordFailure(pool, effectKey(args.effect), `${reason.code}: ${reason.message}`);
-  else await recordAnswer(pool, effectKey(args.effect), { status: 'rejected', reason: located });
-  return refusal(args, located);
+  // the participant has this effect under another payload: what it did is for a person to find out
+  const isClash = reason.code === 'effect-key-reused';
+  if (isClash || args.effect.action === 'undo') await markDead(pool, sent, located);
+  else await recordAnswer(pool, sent, { status: 'rejected', reason: located });
+  return isClash ? new ParkedError(reason.code, reason.message) : refusal(args, located);
 }
 
 function refusal({ effect }: DispatchArgs, reason: Reason | null): Error {
@@ -119,13 +136,4 @@ function envelopeOf({ effect, tenantId, saga }: DispatchArgs, message: LoggedMes
     revision: message.revision,
     payload: message.payload,
   };
-}
-
-function contractsOf({ definitions }: ActivityDependencies): ReadonlyMap<string, MessageContract<never>> {
-  const contracts = definitions.flatMap(({ code }) => [...code.values()].flatMap(({ contract }) => contract ?? []));
-  return new Map(
-    contracts
-      .flatMap((contract) => [contract, contract.undo ?? []].flat())
-      .map((contract) => [contract.type, contract as MessageContract<never>]),
-  );
 }

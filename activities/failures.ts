@@ -9,7 +9,7 @@ export function toFailure(error: unknown): ApplicationFailure {
   if (error instanceof RejectedError || error instanceof ParkedError) {
     return finalFailure(error.name, { code: error.code, message: error.message }, error);
   }
-  if (error instanceof FencedError) return finalFailure(error.name, error.reason, error);
+  if (error instanceof FencedError) return fencedFailure(error);
   const cause = error instanceof Error ? error : new Error(String(error));
   const nextRetryDelay = error instanceof RetryableError ? error.retryAfterMs : undefined;
   return ApplicationFailure.create({ message: cause.message, type: cause.name, cause, nextRetryDelay });
@@ -23,4 +23,16 @@ export function stillWorking(type: string, retryAfterMs: number | undefined): Ap
 
 function finalFailure(type: string, reason: Reason, cause: Error): ApplicationFailure {
   return ApplicationFailure.create({ message: reason.message, type, nonRetryable: true, details: [reason], cause });
+}
+
+/** The second detail says how the saga has settled, if it has. */
+function fencedFailure(error: FencedError): ApplicationFailure {
+  const details = error.settledAs === undefined ? [error.reason] : [error.reason, error.settledAs];
+  return ApplicationFailure.create({
+    message: error.reason.message,
+    type: error.name,
+    nonRetryable: true,
+    details,
+    cause: error,
+  });
 }

@@ -17,7 +17,6 @@ export function createRunLocal({ pool, localWorks, definitions }: ActivityDepend
       const local: LocalEffect = {
         effect,
         tenantId,
-        revision: args.revision,
         work: (tx) => work(tx, context),
         owes: (result) => owedMessages(args, result, (step) => code?.get(step)),
       };

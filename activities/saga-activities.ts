@@ -4,8 +4,9 @@ import type { Reason } from '../src/saga/errors.js';
 import type { EffectId } from '../src/saga/ids.js';
 import type { LocalWork } from '../src/saga/local-work.js';
 import type { SagaOutcome, StateRecord } from '../src/saga/state.js';
-import { recordState, settleSaga, type StateChange } from '../src/db/saga-store.js';
-import type { Transaction } from '../src/db/pool.js';
+import { settleSaga } from '../src/db/saga-end.js';
+import { recordState, type StateChange } from '../src/db/saga-store.js';
+import { withTransaction, type Transaction } from '../src/db/pool.js';
 import type { Router } from '../src/transports/router.js';
 import { createDispatch } from './dispatch.js';
 import { toFailure } from './failures.js';
@@ -23,8 +24,6 @@ export interface LocalArgs {
   readonly results: Readonly<Record<string, unknown>>;
   /** The message steps that follow, as planned: those whose payloads are known by then are written in the same transaction. */
   readonly owes: readonly { readonly step: string; readonly type: string }[];
-  /** How often an operator has asked for another try: it runs again over a rejection. @default 0 */
-  readonly revision?: number;
 }
 
 /** A message step. */
@@ -36,8 +35,6 @@ export interface DispatchArgs {
   readonly saga: string;
   /** Absent for an undo: it is sent what its `do` was sent. */
   readonly payload?: unknown;
-  /** How often an operator has asked for another try: it is sent again over a rejection. @default 0 */
-  readonly revision?: number;
   /** One attempt, in ms. @default 5000 */
   readonly timeoutMs?: number;
   /** The longest wait that a participant may ask for, in ms. @default 10000 */
@@ -75,7 +72,7 @@ export function createSagaActivities(dependencies: ActivityDependencies): SagaAc
   return {
     runLocal: createRunLocal(dependencies),
     dispatch: createDispatch(dependencies),
-    recordState: (change) => recordState(pool, change),
+    recordState: (change) => withTransaction(pool, (tx) => recordState(tx, change)),
     settle: (end) =>
       settleSaga(pool, end).catch((error: unknown) => {
         throw toFailure(error);

@@ -1,11 +1,14 @@
 import type pg from 'pg';
+import { claimUndelivered, markDelivered, type UndeliveredAction } from '../src/db/operator-actions.js';
 import { claimDueSagas, isOpen, postponeBriefly, type DueSaga } from '../src/db/saga-scan.js';
 import type { Reason } from '../src/saga/errors.js';
+import type { Operation, OperationAnswer } from '../src/saga/operator.js';
 
 /** What the scan needs of Temporal: the API's starter has it. */
 export interface SagaRestarter {
   ensureRunning(saga: DueSaga, isOpen: () => Promise<boolean>): Promise<'started' | 'running' | 'settled'>;
   signalCancel(sagaId: string, reason: Reason): Promise<void>;
+  operate(sagaId: string, operation: Operation): Promise<OperationAnswer | 'gone'>;
 }
 
 /** What one round found. */
@@ -35,7 +38,10 @@ export async function scanOnce(pool: pg.Pool, restarter: SagaRestarter, signal: 
       pool,
       left.map(({ id }) => id),
     );
-  return findings;
+  // after the workflows: an action for one that was lost is told to the one that takes its place
+  const actions = await claimUndelivered(pool, BATCH);
+  const told = await lookAt(actions, (action) => tell(pool, restarter, action), signal);
+  return { ...findings, failed: findings.failed + told.failed };
 }
 
 /**
@@ -64,6 +70,14 @@ export async function lookAt<Due>(
   });
   await Promise.all(lanes);
   return { due: due.length, started, failed: failed.length, left: [...failed, ...queue] };
+}
+
+/** Tells a workflow again what an operator has decided; one that has ended with its saga needs not be told. */
+async function tell(pool: pg.Pool, restarter: SagaRestarter, action: UndeliveredAction): Promise<string> {
+  const { tenantId, sagaId, operation, isSettled } = action;
+  const answer = await restarter.operate(sagaId, operation);
+  if (answer !== 'gone' || isSettled) await markDelivered(pool, { tenantId, actionId: operation.actionId });
+  return answer;
 }
 
 async function restart(pool: pg.Pool, restarter: SagaRestarter, saga: DueSaga): Promise<string> {

@@ -170,6 +170,19 @@ export function loadConfig(env: NodeJS.ProcessEnv = process.env, overrides: Node
   return freeze(config);
 }
 
+/**
+ * The settings of `npx settle`, which talks to an API that may be elsewhere.
+ *
+ * @throws ConfigError
+ */
+export function loadClientSettings(env: NodeJS.ProcessEnv = process.env): { url: string; apiKey?: string } {
+  const reader = new Reader(env);
+  const url = reader.read('SETTLE_URL', WebUrl) ?? 'http://127.0.0.1:3000';
+  const apiKey = reader.read('SETTLE_API_KEY', z.string());
+  if (reader.problems.length > 0) throw new ConfigError(reader.problems);
+  return { url, apiKey };
+}
+
 /** Whether only processes of this machine can reach what listens on `host`. */
 export function isLoopback(host: string): boolean {
   return host === 'localhost' || host === '::1' || (isIP(host) === 4 && host.startsWith('127.'));

@@ -15,6 +15,7 @@ import { migrate } from './db/migrate.js';
 import { seedCustomers } from './db/orders.js';
 import { seedInvoices } from './db/payments.js';
 import { createPool, withTransaction, type Transaction } from './db/pool.js';
+import { contractsOf } from './saga/contracts.js';
 import {
   migrateParticipants,
   seedParticipants,
@@ -194,7 +195,8 @@ async function addProducer({ config, roles, logger, wrap }: RolesOptions, stops:
   }
   if (!roles.includes('api')) return { failed };
   const api = await startApi({
-    ...{ config, pool, definitions: API_DEFINITIONS, starter, halfMessages, logger, wrap },
+    ...{ config, pool, definitions: API_DEFINITIONS, contracts: contractsOf(definitions) },
+    ...{ starter, halfMessages, logger, wrap },
   });
   stops.unshift(() => api.stop());
   return { apiUrl: api.url, failed };

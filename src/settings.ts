@@ -86,6 +86,8 @@ export const SETTINGS = [
     default: '10000',
     description: 'sagas that may wait for Temporal before the API answers 503',
   },
+  { name: 'SETTLE_URL', default: 'http://127.0.0.1:3000', description: 'address of the API, for `npx settle`' },
+  { name: 'SETTLE_API_KEY', secret: true, description: 'API key, for `npx settle`' },
   { name: 'LOG_LEVEL', default: 'info', description: LOG_LEVELS.map((level) => `\`${level}\``).join(', ') },
 ] as const satisfies readonly Setting[];
 

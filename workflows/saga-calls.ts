@@ -11,6 +11,7 @@ import type { HalfMessageActivities } from '../activities/half-message-activitie
 import type { SagaActivities } from '../activities/saga-activities.js';
 import type { Reason } from '../src/saga/errors.js';
 import type { RetryPolicy } from '../src/saga/retry.js';
+import type { SagaOutcome } from '../src/saga/state.js';
 
 /** Everything that can be called: what sagas do, and what half messages do. */
 type Activities = SagaActivities & HalfMessageActivities;
@@ -21,6 +22,8 @@ export type CallFailure =
   | { readonly kind: 'rejected'; readonly reason: Reason }
   /** The ledger no longer lets the saga go forward; perhaps applied. */
   | { readonly kind: 'fenced'; readonly reason: Reason }
+  /** The saga has ended in the ledger: nothing is left to do. */
+  | { readonly kind: 'settled'; readonly outcome: SagaOutcome; readonly reason: Reason }
   /** No retry can help; perhaps applied. */
   | { readonly kind: 'parked'; readonly reason: Reason }
   /** Budget exhausted or cancelled; perhaps applied. */
@@ -68,7 +71,9 @@ export function readFailure(error: unknown, step: string): CallFailure {
   const reason = reasonOf(cause, step);
   if (cause instanceof ApplicationFailure) {
     if (cause.type === 'RejectedError') return { kind: 'rejected', reason };
-    if (cause.type === 'FencedError') return { kind: 'fenced', reason };
+    const outcome = cause.details?.[1] as SagaOutcome | undefined;
+    if (cause.type === 'FencedError')
+      return outcome ? { kind: 'settled', outcome, reason } : { kind: 'fenced', reason };
     if (cause.type === 'ParkedError') return { kind: 'parked', reason };
   }
   return { kind: 'unknown', reason, isCancelled: isCancellation(error) };

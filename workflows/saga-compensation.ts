@@ -3,19 +3,20 @@ import type { Reason } from '../src/saga/errors.js';
 import { stepsOf, type PlanStep } from '../src/saga/plan.js';
 import type { StateRecord } from '../src/saga/state.js';
 import { call, readFailure } from './saga-calls.js';
-import { enterState, park, type SagaRun } from './saga-run.js';
+import { enterState, park, SettledElsewhere, type SagaRun } from './saga-run.js';
 
 /**
  * Takes back whatever may have been applied: groups in reverse order, the members of a group at the same time.
  * It cannot be cancelled, and an undo that fails for good parks the saga; no failure is swallowed.
  * What was begun is the union of what this run knows and what the ledger knows: either alone may miss a step.
  *
- * @returns what the ledger said to it; nothing was undone where it has settled or must go forward
+ * @returns what the ledger said to it; nothing was undone where it must go forward
+ * @throws SettledElsewhere when the saga has ended in the ledger
  */
 export async function compensate(run: SagaRun, reason: Reason): Promise<StateRecord> {
   return CancellationScope.nonCancellable(async () => {
-    const recorded = await enterState(run, 'compensating', reason);
-    if (recorded.outcome || recorded.mustGoForward) return recorded;
+    const recorded = await enterState(run, 'compensating', { reason });
+    if (recorded.mustGoForward) return recorded;
     const begun = new Set([...run.undoStack.flat().map(({ name }) => name), ...(recorded.begun ?? [])]);
     for (const item of run.start.plan.items.toReversed()) {
       const steps = stepsOf(item).filter(({ name, undo }) => undo !== undefined && begun.has(name));
@@ -31,8 +32,9 @@ async function undoStep(run: SagaRun, step: PlanStep): Promise<void> {
       await callUndo(run, step);
       return;
     } catch (error) {
-      const { reason } = readFailure(error, step.name);
-      await park(run, { ...reason, step: step.name }, 'compensating');
+      const failure = readFailure(error, step.name);
+      if (failure.kind === 'settled') throw new SettledElsewhere(failure.outcome, failure.reason);
+      await park(run, { step: step.name, action: 'undo', reason: failure.reason });
     }
   }
 }
@@ -43,7 +45,6 @@ async function callUndo(run: SagaRun, step: PlanStep): Promise<void> {
     effect: { sagaId, step: step.name, action: 'undo' } as const,
     tenantId,
     saga: run.definition.type,
-    revision: run.retries,
   };
   const common = { retry: step.undoRetry, summary: `undo ${step.name}: ${step.undo ?? ''}` };
   if (step.type === 'local') {

@@ -1,17 +1,20 @@
 import { CancellationScope, condition, defineSignal, defineUpdate } from '@temporalio/workflow';
+import type { StateChange } from '../src/db/saga-store.js';
+import type { StepAction } from '../src/saga/ids.js';
 import type { Scope, SagaDefinition, StepCode } from '../src/saga/define-saga.js';
 import type { Reason } from '../src/saga/errors.js';
+import type { Operation, OperationAnswer } from '../src/saga/operator.js';
 import type { PlanStep } from '../src/saga/plan.js';
 import { PERSISTENT_RETRY } from '../src/saga/retry.js';
-import type { SagaStart, SagaState, StateRecord } from '../src/saga/state.js';
+import type { SagaOutcome, SagaStart, SagaState, StateRecord } from '../src/saga/state.js';
 import { call } from './saga-calls.js';
 import { showDetails, showState } from './saga-visibility.js';
 
 /** Asks a saga to compensate; ignored once it has passed its pivot. */
 export const cancelSaga = defineSignal<[Reason]>('cancel');
 
-/** Lets a parked saga try again; answers whether it was parked. */
-export const retrySaga = defineUpdate<boolean>('retry');
+/** Tells a saga what an operator has decided; the ledger holds it already. */
+export const operateSaga = defineUpdate<OperationAnswer, [Operation]>('operate');
 
 /** One run of a saga: what it knows while it runs. */
 export interface SagaRun {
@@ -25,9 +28,51 @@ export interface SagaRun {
   abortReason?: Reason;
   /** True from the moment after which nothing may be taken back. */
   hasPassedPivot: boolean;
-  isParked: boolean;
-  /** How many times an operator has asked for a retry. */
-  retries: number;
+  /** The steps that wait for an operator. */
+  readonly parkedSteps: Set<string>;
+  /** What operators have decided for single steps, and no step has taken up yet. */
+  readonly operations: Map<string, Operation>;
+  /** What an operator has decided for the whole: `compensate` or `resolve`. */
+  verdict?: Operation;
+  /** The ids of the actions heard of. */
+  readonly heard: Set<string>;
+}
+
+/** A run that knows nothing yet. */
+export function newRun(definition: SagaDefinition, start: SagaStart): SagaRun {
+  return {
+    definition,
+    start,
+    results: {},
+    undoStack: [],
+    hasPassedPivot: false,
+    parkedSteps: new Set(),
+    operations: new Map(),
+    heard: new Set(),
+  };
+}
+
+/** Thrown to end a run whose saga has settled in the ledger without it, e.g. because a person has resolved it. */
+export class SettledElsewhere extends Error {
+  override readonly name = 'SettledElsewhere';
+  constructor(
+    readonly outcome: SagaOutcome,
+    readonly reason?: Reason,
+  ) {
+    super(`the saga has settled as ${outcome}`);
+  }
+}
+
+/**
+ * Takes an operator's decision. One that comes before its step has parked is kept: the ledger is changed by then,
+ * so nobody would say it again.
+ */
+export function operate(run: SagaRun, operation: Operation): OperationAnswer {
+  if (run.heard.has(operation.actionId)) return 'repeated';
+  run.heard.add(operation.actionId);
+  if (operation.action === 'compensate' || operation.action === 'resolve') run.verdict = operation;
+  else run.operations.set(operation.step, operation);
+  return run.parkedSteps.has(operation.step) ? 'resumed' : 'noted';
 }
 
 /** Whether a saga must stop going forward. */
@@ -45,37 +90,61 @@ export function codeOf({ definition }: SagaRun, step: PlanStep): StepCode | unde
   return definition.code.get(step.name);
 }
 
-/** Records a change of state in the ledger, then in the Web UI; returns what the ledger knows. */
+/**
+ * Records a change of state in the ledger, then in the Web UI; returns what the ledger knows.
+ *
+ * @throws SettledElsewhere when the saga has ended in the ledger
+ */
 export async function enterState(
   run: SagaRun,
   state: Exclude<SagaState, 'accepted' | 'completed' | 'compensated'>,
-  reason?: Reason,
+  change: Pick<StateChange, 'reason' | 'action' | 'resumes'> = {},
 ): Promise<StateRecord> {
   const recorded = await call({
     activity: 'recordState',
-    args: { sagaId: run.start.sagaId, state, reason },
+    args: { sagaId: run.start.sagaId, state, ...change },
     retry: PERSISTENT_RETRY,
     summary: state,
   });
-  showState(state, reason?.step);
+  if (recorded.outcome) throw new SettledElsewhere(recorded.outcome, recorded.reason);
+  showState(state, change.reason?.step);
   return recorded;
 }
 
+/** Which direction of which step waits, and why. */
+export interface Park {
+  readonly step: string;
+  readonly action: StepAction;
+  readonly reason: Reason;
+}
+
 /**
- * Waits, parked, until an operator asks for a retry; `resumeAs` is the state it goes on in.
+ * Waits, parked, until an operator decides. A retry, and whatever else the step will find in the ledger, lets it go on.
  *
+ * @returns the verdict, when it is to compensate instead
  * @throws CancelledFailure when the wait is cancelled; then it is no longer parked, but its state is the caller's to change
+ * @throws SettledElsewhere when a person has ended the saga
  */
-export async function park(run: SagaRun, reason: Reason, resumeAs: 'running' | 'compensating'): Promise<void> {
-  const seen = run.retries;
-  await CancellationScope.nonCancellable(() => enterState(run, 'parked', reason));
-  showDetails(`parked at '${reason.step ?? '?'}': ${reason.message}`);
-  run.isParked = true;
+export async function park(run: SagaRun, { step, action, reason }: Park): Promise<Operation | undefined> {
+  await CancellationScope.nonCancellable(() => enterState(run, 'parked', { reason: { ...reason, step }, action }));
+  showDetails(`parked at '${step}': ${reason.message}`);
+  run.parkedSteps.add(step);
   try {
-    await condition(() => run.retries > seen);
+    await condition(() => run.operations.has(step) || verdictFor(run, action) !== undefined);
   } finally {
-    run.isParked = false;
+    run.parkedSteps.delete(step);
+    run.operations.delete(step);
     showDetails('');
   }
-  await CancellationScope.nonCancellable(() => enterState(run, resumeAs));
+  const verdict = verdictFor(run, action);
+  if (verdict?.action === 'resolve') throw new SettledElsewhere(verdict.outcome!, verdict.reason);
+  if (verdict) return verdict;
+  const resumeAs = action === 'do' ? 'running' : 'compensating';
+  await CancellationScope.nonCancellable(() => enterState(run, resumeAs, { resumes: step }));
+  return undefined;
+}
+
+/** A saga that compensates already need not be told to. */
+function verdictFor({ verdict }: SagaRun, action: StepAction): Operation | undefined {
+  return verdict?.action === 'resolve' || action === 'do' ? verdict : undefined;
 }

@@ -1,12 +1,22 @@
 import { CancellationScope, isCancellation, setHandler, sleep } from '@temporalio/workflow';
 import type { SagaDefinition } from '../src/saga/define-saga.js';
 import type { Reason } from '../src/saga/errors.js';
+import type { Operation } from '../src/saga/operator.js';
 import { stepsOf, type PlanGroup, type PlanStep } from '../src/saga/plan.js';
 import { PERSISTENT_RETRY } from '../src/saga/retry.js';
 import type { SagaEnd, SagaOutcome, SagaStart } from '../src/saga/state.js';
 import { call, readFailure } from './saga-calls.js';
 import { compensate } from './saga-compensation.js';
-import { cancelSaga, park, retrySaga, type Abort, type SagaRun } from './saga-run.js';
+import {
+  cancelSaga,
+  newRun,
+  operate,
+  operateSaga,
+  park,
+  SettledElsewhere,
+  type Abort,
+  type SagaRun,
+} from './saga-run.js';
 import { runStep, type StepContext, type StepEnd } from './saga-step.js';
 import { showState } from './saga-visibility.js';
 
@@ -24,20 +34,20 @@ export function sagaWorkflow<Input>(definition: SagaDefinition<Input>): SagaWork
 }
 
 async function runSaga(definition: SagaDefinition, start: SagaStart): Promise<SagaEnd> {
-  const run: SagaRun = {
-    definition,
-    start,
-    results: {},
-    undoStack: [],
-    hasPassedPivot: false,
-    isParked: false,
-    retries: 0,
-  };
+  const run = newRun(definition, start);
+  try {
+    return await runToItsEnd(run);
+  } catch (error) {
+    if (!(error instanceof SettledElsewhere)) throw error;
+    return end(run, error.outcome, error.reason);
+  }
+}
+
+async function runToItsEnd(run: SagaRun): Promise<SagaEnd> {
   for (;;) {
     const reason = (await goForward(run)) ?? (await complete(run));
     if (!reason) return end(run, 'completed');
     const recorded = await compensate(run, reason);
-    if (recorded.outcome) return end(run, recorded.outcome, recorded.reason);
     if (!recorded.mustGoForward) {
       await settle(run, 'compensated', recorded.reason);
       return end(run, 'compensated', recorded.reason);
@@ -67,10 +77,7 @@ async function goForward(run: SagaRun): Promise<Reason | undefined> {
     forward.cancel();
   };
   setHandler(cancelSaga, abort);
-  setHandler(retrySaga, () => {
-    if (run.isParked) run.retries += 1;
-    return run.isParked;
-  });
+  setHandler(operateSaga, (operation) => operate(run, operation));
   const startDeadline = deadlineOf(run, abort);
   // a saga that waited too long to be started, e.g. while Temporal was away, must not begin
   if (deadlineLeftMs(run) <= 0) abort(expired(run));
@@ -110,15 +117,16 @@ async function runItem(
   return causeOf(run, ends);
 }
 
-/** A step that is parked is tried again whenever an operator says so; before the pivot a cancel ends the wait too. */
+/** A step that is parked is tried again whenever an operator says so, or given up; before the pivot a cancel ends the wait too. */
 async function runStepOrPark(run: SagaRun, step: PlanStep, context: StepContext): Promise<StepEnd | undefined> {
   for (;;) {
     const end = await runStep(run, step, context);
     if (end?.kind !== 'parked') return end;
     context.startDeadline();
-    const wait = (): Promise<void> => park(run, end.reason, 'running');
+    const wait = (): Promise<Operation | undefined> => park(run, { step: step.name, action: 'do', reason: end.reason });
     try {
-      await (step.kind === 'compensatable' ? wait() : CancellationScope.nonCancellable(wait));
+      const verdict = await (step.kind === 'compensatable' ? wait() : CancellationScope.nonCancellable(wait));
+      if (verdict) return { kind: 'compensate', reason: verdict.reason, isCancelled: false };
     } catch (error) {
       if (!isCancellation(error)) throw error;
       return { ...end, kind: 'compensate', isCancelled: true };
@@ -160,9 +168,15 @@ function expired({ start }: SagaRun): Reason {
 
 async function settle({ start }: SagaRun, outcome: SagaOutcome, reason?: Reason): Promise<void> {
   const { sagaId } = start;
-  await CancellationScope.nonCancellable(() =>
-    call({ activity: 'settle', args: { sagaId, outcome, reason }, retry: PERSISTENT_RETRY, summary: outcome }),
-  );
+  try {
+    await CancellationScope.nonCancellable(() =>
+      call({ activity: 'settle', args: { sagaId, outcome, reason }, retry: PERSISTENT_RETRY, summary: outcome }),
+    );
+  } catch (error) {
+    const failure = readFailure(error, 'settle');
+    if (failure.kind === 'settled') throw new SettledElsewhere(failure.outcome, failure.reason);
+    throw error;
+  }
 }
 
 function end({ start }: SagaRun, outcome: SagaOutcome, reason?: Reason): SagaEnd {

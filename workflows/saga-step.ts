@@ -3,7 +3,7 @@ import type { LocalArgs } from '../activities/saga-activities.js';
 import type { Reason } from '../src/saga/errors.js';
 import { allSteps, type PlanStep } from '../src/saga/plan.js';
 import { call, readFailure, type CallFailure } from './saga-calls.js';
-import { codeOf, scopeOf, type SagaRun } from './saga-run.js';
+import { codeOf, scopeOf, SettledElsewhere, type SagaRun } from './saga-run.js';
 import { showDetails, showState } from './saga-visibility.js';
 
 /** Why a step has not been done. `parked` waits for an operator; `compensate` makes the saga take back what was begun. */
@@ -28,8 +28,10 @@ export interface StepContext {
  * | done | result kept | result kept; no way back | result kept |
  * | rejected: not applied | compensate the others | compensate the others | park |
  * | unknown: perhaps applied | compensate it too | compensate it too, or park without an undo | park |
+ * | fenced: the ledger has decided | compensate | compensate | compensate, unless one has been passed |
  *
  * @returns undefined when it is done or not needed
+ * @throws SettledElsewhere when the saga has ended in the ledger
  */
 export async function runStep(run: SagaRun, step: PlanStep, context: StepContext): Promise<StepEnd | undefined> {
   const prepared = prepare(run, step);
@@ -46,9 +48,10 @@ export async function runStep(run: SagaRun, step: PlanStep, context: StepContext
     return undefined;
   } catch (error) {
     const failure = readFailure(error, step.name);
+    if (failure.kind === 'settled') throw new SettledElsewhere(failure.outcome, failure.reason);
     if (failure.kind === 'rejected')
       context.begun.splice(0, Infinity, ...context.begun.filter((begun) => begun !== step));
-    const end = giveUp(step, failure.reason, mayCompensate(step, failure) ? 'compensate' : 'parked');
+    const end = giveUp(step, failure.reason, mayCompensate(run, step, failure) ? 'compensate' : 'parked');
     // an attempt under way when its saga is stopped may fail with an error of its own; it is not tried again, and not the cause
     const isStopped = CancellationScope.current().consideredCancelled;
     return { ...end, isCancelled: failure.kind === 'unknown' && (failure.isCancelled || isStopped) };
@@ -66,7 +69,7 @@ type Prepared =
  * operator's retry lets the saga run the mended code. Healthy sagas have no such mark.
  */
 function prepare(run: SagaRun, step: PlanStep): Prepared {
-  const mark = `failed:${step.name}:${run.retries}`;
+  const mark = `failed:${step.name}:${run.heard.size}`;
   if (workflowInfo().unsafe.isReplaying && patched(mark)) {
     return {
       kind: 'failed',
@@ -103,7 +106,6 @@ async function callStep(
     effect: { sagaId, step: step.name, action: 'do' } as const,
     tenantId,
     saga: run.definition.type,
-    revision: run.retries,
   };
   const common = {
     retry: step.retry,
@@ -136,7 +138,9 @@ function owedAfter({ start }: SagaRun, local: PlanStep): LocalArgs['owes'] {
     .map(({ name, action }) => ({ step: name, type: action }));
 }
 
-function mayCompensate(step: PlanStep, failure: CallFailure): boolean {
+function mayCompensate({ hasPassedPivot }: SagaRun, step: PlanStep, failure: CallFailure): boolean {
+  // the ledger has decided, and so may have a person, also for a step that is never given up otherwise
+  if (failure.kind === 'fenced') return !hasPassedPivot;
   if (step.kind === 'retriable' || failure.kind === 'parked') return false;
   // a pivot without an undo that may have happened can be neither taken back nor given up
   return failure.kind !== 'unknown' || step.undo !== undefined;

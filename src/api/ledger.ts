@@ -1,6 +1,8 @@
 import type pg from 'pg';
 import { countOpenHalfMessages, decideHalfMessage, findHalfMessage, prepareHalfMessage } from '../db/half-messages.js';
 import { findOrder } from '../db/order-queries.js';
+import { markDelivered, recordOperatorAction } from '../db/operator-actions.js';
+import { listParked } from '../db/parked-queries.js';
 import { findPayment } from '../db/payments.js';
 import { findRegistration } from '../db/registrations.js';
 import {
@@ -31,6 +33,9 @@ const QUERIES = {
   decideHalfMessage,
   findHalfMessage,
   countOpenHalfMessages,
+  listParked,
+  recordOperatorAction,
+  markDelivered,
   ping,
 } as const;
 type Queries = typeof QUERIES;

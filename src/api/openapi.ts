@@ -1,4 +1,6 @@
 import { OPERATIONS, type Answer, type Operation, type Parameter } from './operations.js';
+import { OPERATOR_OPERATIONS } from './operator-operations.js';
+import { OPERATOR_COMPONENTS } from './operator-schemas.js';
 import { PROBLEM_TYPE, PROBLEMS, type ProblemName } from './problems.js';
 import { jsonSchemas, type ComponentName } from './schemas.js';
 
@@ -16,7 +18,7 @@ export interface OpenApiDocument {
  */
 export function openApiDocument(): OpenApiDocument {
   const paths: Record<string, Record<string, object>> = {};
-  for (const operation of OPERATIONS) {
+  for (const operation of [...OPERATIONS, ...OPERATOR_OPERATIONS]) {
     const path = (paths[operation.path] ??= {});
     path[operation.method] = describe(operation);
   }
@@ -29,7 +31,7 @@ export function openApiDocument(): OpenApiDocument {
     },
     paths,
     components: {
-      schemas: jsonSchemas(),
+      schemas: jsonSchemas(OPERATOR_COMPONENTS),
       securitySchemes: {
         apiKey: { type: 'http', scheme: 'bearer', description: 'Needed when the installation has API keys.' },
       },

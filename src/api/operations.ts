@@ -40,13 +40,17 @@ export interface Operation {
 
 /** What every request may meet. */
 const ALWAYS: readonly ProblemName[] = ['bad-http', 'request-timeout', 'headers-too-large', 'internal-error'];
-const V1: readonly ProblemName[] = [...ALWAYS, 'unauthorized', 'database-unavailable', 'unsupported-media-type'];
-const WITH_BODY: readonly ProblemName[] = [...V1, 'invalid-request', 'invalid-json', 'body-too-large'];
+/** What every request of the API proper may meet. */
+export const V1: readonly ProblemName[] = [...ALWAYS, 'unauthorized', 'database-unavailable', 'unsupported-media-type'];
+/** The same for one with a body. */
+export const WITH_BODY: readonly ProblemName[] = [...V1, 'invalid-request', 'invalid-json', 'body-too-large'];
 
 const text = { type: 'string' };
 
-const SAGA_ID: Parameter = { name: 'id', place: 'path', description: "The saga's id.", schema: text };
-const TRACE: Parameter = {
+/** In the path. */
+export const SAGA_ID: Parameter = { name: 'id', place: 'path', description: "The saga's id.", schema: text };
+/** Taken by every request that changes something. */
+export const TRACE: Parameter = {
   name: 'traceparent',
   place: 'header',
   description: 'W3C trace context; it is noted in the log.',
@@ -84,7 +88,12 @@ const QUERY: readonly Parameter[] = Object.entries(querySchema.properties ?? {})
   schema: schema as object,
 }));
 
-/** Every operation of the API. */
+/** Of a list that has no other conditions. */
+export function pageParameters(): readonly Parameter[] {
+  return QUERY.filter(({ name }) => name === 'cursor' || name === 'limit');
+}
+
+/** Every operation of the API, but those of operators. */
 export const OPERATIONS: readonly Operation[] = [
   ...scenario({
     name: 'order',

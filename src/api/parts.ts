@@ -3,6 +3,7 @@ import type { Config } from '../config.js';
 import type { PlaceOrder } from '../messages/orders.js';
 import type { PayInvoice } from '../messages/payments.js';
 import type { RegisterUser } from '../messages/registrations.js';
+import type { ContractTable } from '../saga/contracts.js';
 import type { SagaDefinition } from '../saga/define-saga.js';
 import type { HalfMessageStarter } from './half-message-starter.js';
 import type { Backlog } from './backlog.js';
@@ -23,7 +24,7 @@ export interface ApiDefinitions {
 }
 
 /** What the API asks of the starter. */
-export type ApiStarter = Pick<SagaStarter, 'startSoon' | 'signalCancel' | 'isReachable'>;
+export type ApiStarter = Pick<SagaStarter, 'startSoon' | 'signalCancel' | 'operate' | 'isReachable'>;
 
 /** What the API asks of the starter of half messages. */
 export type ApiHalfMessages = Pick<HalfMessageStarter, 'tellSoon'>;
@@ -35,6 +36,8 @@ export type ApiConfig = Pick<Config, 'host' | 'port' | 'apiKeys' | 'backlog' | '
 export interface ApiParts {
   readonly config: ApiConfig;
   readonly definitions: ApiDefinitions;
+  /** What operators' results and payloads are checked against. */
+  readonly contracts: ContractTable;
   readonly ledger: Ledger;
   readonly starter: ApiStarter;
   readonly halfMessages: ApiHalfMessages;

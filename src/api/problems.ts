@@ -74,6 +74,11 @@ export const PROBLEMS = {
     title: 'The message has already been decided',
     remedy: 'See `verdict`; the first verdict is final, and its producer must hold to it.',
   },
+  'action-not-legal': {
+    status: 409,
+    title: 'The saga does not allow this action now',
+    remedy: 'See `legal` for what may be done about each parked step; nothing was changed.',
+  },
   'body-too-large': { status: 413, title: 'The body is too large', remedy: 'Send at most 64 KiB.' },
   'unsupported-media-type': {
     status: 415,
@@ -84,6 +89,11 @@ export const PROBLEMS = {
     status: 422,
     title: 'The Idempotency-Key belongs to another request',
     remedy: 'Use a new key for a new request; nothing was changed.',
+  },
+  'action-id-reused': {
+    status: 422,
+    title: 'The actionId belongs to another action',
+    remedy: 'Use a new id for a new action; nothing was changed.',
   },
   'headers-too-large': { status: 431, title: 'The headers are too large', remedy: 'Send at most 16 KiB of headers.' },
   'internal-error': {

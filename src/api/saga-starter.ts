@@ -9,6 +9,7 @@ import type { Logger } from 'pino';
 import type { AcceptedSaga } from '../db/saga-store.js';
 import { startOf } from '../db/saga-store.js';
 import type { Reason } from '../saga/errors.js';
+import type { Operation, OperationAnswer } from '../saga/operator.js';
 import { createStartLine } from './start-line.js';
 
 /** What a workflow is started for. */
@@ -27,6 +28,13 @@ export interface SagaStarter {
   ensureRunning(saga: StartableSaga, isOpen: () => Promise<boolean>): Promise<'started' | 'running' | 'settled'>;
   /** Tells a running workflow to compensate. A workflow that is gone is the scan's matter. */
   signalCancel(sagaId: string, reason: Reason): Promise<void>;
+  /**
+   * Tells a workflow what an operator has decided, and waits for its answer.
+   *
+   * @returns `gone` when there is no such workflow running
+   * @throws when Temporal cannot be reached, or nobody answers in time
+   */
+  operate(sagaId: string, operation: Operation): Promise<OperationAnswer | 'gone'>;
   isReachable(): Promise<boolean>;
   /** Waits for the starts under way. */
   stop(): Promise<void>;
@@ -43,6 +51,8 @@ export interface StarterOptions {
 }
 
 const RPC_TIMEOUT_MS = 5_000;
+/** An operator waits for it; without a worker there is no answer. */
+const ANSWER_TIMEOUT_MS = 3_000;
 
 const TYPE = defineSearchAttributeKey('SettleSagaType', SearchAttributeType.KEYWORD);
 const STATE = defineSearchAttributeKey('SettleState', SearchAttributeType.KEYWORD);
@@ -71,6 +81,18 @@ export function createSagaStarter(options: StarterOptions): SagaStarter {
         await withDeadline(client, () => client.workflow.getHandle(sagaId).signal('cancel', reason));
       } catch (error) {
         if (!(error instanceof WorkflowNotFoundError)) throw error;
+      }
+    },
+    operate: async (sagaId, operation) => {
+      const handle = client.workflow.getHandle(sagaId);
+      const args: [Operation] = [operation];
+      try {
+        return await client.withDeadline(Date.now() + ANSWER_TIMEOUT_MS, () =>
+          handle.executeUpdate<OperationAnswer, [Operation]>('operate', { args, updateId: operation.actionId }),
+        );
+      } catch (error) {
+        if (error instanceof WorkflowNotFoundError) return 'gone';
+        throw error;
       }
     },
     isReachable: () =>

@@ -23,12 +23,14 @@ export function stepsOfSaga(saga: SagaRecord): readonly StepView[] {
   const underWay = localUnderWay(saga, traces);
   return allSteps(saga.plan).map((step) => {
     const trace = traces.get(step.name) ?? {};
+    const parked = saga.parked[step.name];
     return {
       name: step.name,
       kind: step.kind,
       type: step.type,
       action: step.action,
-      status: step.name === underWay ? 'running' : statusOf(trace, isForward(saga)),
+      status: parked ? 'parked' : step.name === underWay ? 'running' : statusOf(trace, isForward(saga)),
+      parkReason: parked ? { code: parked.code, message: parked.message, step: step.name } : null,
       attempts: trace.do?.attempts ?? 0,
       startedAt: trace.do?.startedAt ?? null,
       finishedAt: trace.do?.finishedAt ?? null,

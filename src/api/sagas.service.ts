@@ -39,6 +39,7 @@ export class SagasService {
     return {
       ...summaryView(saga),
       steps: [...stepsOfSaga(saga)],
+      actions: saga.actions.map((action) => ({ ...action, at: new Date(action.at).toISOString() })),
       links: { events: `/v1/sagas/${saga.id}/events`, temporal },
     };
   }
@@ -78,11 +79,13 @@ export class SagasService {
   }
 }
 
-function unknownSaga(): ProblemError {
+/** Also for another tenant's. */
+export function unknownSaga(): ProblemError {
   return new ProblemError('not-found', 'there is no such saga');
 }
 
-function summaryView(saga: SagaSummary): SagaSummaryView {
+/** A saga as lists show it. */
+export function summaryView(saga: SagaSummary): SagaSummaryView {
   return {
     sagaId: saga.id,
     type: saga.type,

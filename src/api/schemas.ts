@@ -5,6 +5,8 @@ import { OrderItem, OrderRequest } from '../messages/orders.js';
 import { PaymentRequest } from '../messages/payments.js';
 import { RegistrationRequest } from '../messages/registrations.js';
 import { isSagaId } from '../saga/ids.js';
+import { OPERATOR_ACTIONS } from '../saga/operator.js';
+import type { OperatorComponent } from './operator-schemas.js';
 import { PaymentAcceptedView, PaymentOpenedView, PaymentView } from './payments.schemas.js';
 import { RegistrationAcceptedView, RegistrationView, UserRegisteredView } from './registrations.schemas.js';
 import { ACCEPTED, ReasonView, SagaId, SagaStateName, Time } from './view-fields.js';
@@ -88,6 +90,7 @@ export const StepView = z.object({
   startedAt: Time.nullable(),
   finishedAt: Time.nullable(),
   lastError: z.string().nullable(),
+  parkReason: ReasonView.nullable().describe('Why it waits for an operator; null unless it does.'),
   effectKeys: z
     .object({ do: z.string(), undo: z.string().nullable() })
     .describe('The idempotency keys that participants are sent.'),
@@ -109,9 +112,20 @@ export const SagaSummaryView = z.object({
 });
 export type SagaSummaryView = z.infer<typeof SagaSummaryView>;
 
+/** What an operator did, as a saga shows it. */
+export const ActionNote = z.object({
+  actionId: z.string(),
+  step: z.string(),
+  action: z.enum(OPERATOR_ACTIONS),
+  actor: z.string(),
+  reason: z.string(),
+  at: Time,
+});
+
 /** A saga with its steps. */
 export const SagaView = SagaSummaryView.extend({
   steps: z.array(StepView),
+  actions: z.array(ActionNote).describe('What operators did about it, in order.'),
   links: z.object({ events: z.string(), temporal: z.string().describe('Its workflow in the Temporal Web UI.') }),
 });
 export type SagaView = z.infer<typeof SagaView>;
@@ -142,13 +156,15 @@ export const CancelView = z.object({
 });
 export type CancelView = z.infer<typeof CancelView>;
 
-const PageSize = z
+/** How many items a page holds. */
+export const PageSize = z
   .string()
   .regex(/^\d{1,3}$/, 'must be a whole number from 1 to 200')
   .transform(Number)
   .refine((limit) => limit >= 1 && limit <= 200, 'must be a whole number from 1 to 200');
 
-const Cursor = z
+/** Where a page begins. */
+export const Cursor = z
   .string()
   .max(200)
   .transform((cursor) => Buffer.from(cursor, 'base64url').toString())
@@ -239,12 +255,12 @@ const COMPONENTS = {
 } as const satisfies Record<string, z.ZodType>;
 
 /** The name of a schema in the OpenAPI document. */
-export type ComponentName = keyof typeof COMPONENTS;
+export type ComponentName = keyof typeof COMPONENTS | OperatorComponent;
 
 /** The schemas as JSON Schema 2020-12, as OpenAPI 3.1 holds them. */
-export function jsonSchemas(): Record<ComponentName, object> {
+export function jsonSchemas(more: Readonly<Record<string, z.ZodType>> = {}): Record<ComponentName, object> {
   const registry = z.registry<{ id: string }>();
-  for (const [id, schema] of Object.entries(COMPONENTS)) registry.add(schema, { id });
+  for (const [id, schema] of Object.entries({ ...COMPONENTS, ...more })) registry.add(schema, { id });
   const { schemas } = z.toJSONSchema(registry, {
     uri: (id) => `#/components/schemas/${id}`,
     io: 'input',

@@ -5,6 +5,7 @@ import { NestFactory } from '@nestjs/core';
 import type { NestFastifyApplication } from '@nestjs/platform-fastify';
 import type pg from 'pg';
 import type { Logger } from 'pino';
+import type { ContractTable } from '../saga/contracts.js';
 import { unwrapped, type Wrap } from '../saga/wrap.js';
 import { createBacklog } from './backlog.js';
 import { DocsController } from './docs.controller.js';
@@ -16,6 +17,8 @@ import { createLedgerWatcher } from './ledger-watcher.js';
 import { createMetrics } from './metrics.js';
 import { MessagesController } from './messages.controller.js';
 import { MessagesService } from './messages.service.js';
+import { OperatorController } from './operator.controller.js';
+import { OperatorService } from './operator.service.js';
 import { OrdersController } from './orders.controller.js';
 import { OrdersService } from './orders.service.js';
 import {
@@ -44,6 +47,8 @@ export interface ApiOptions {
   /** Of the producer's database. */
   readonly pool: pg.Pool;
   readonly definitions: ApiDefinitions;
+  /** Of every message that sagas send. */
+  readonly contracts: ContractTable;
   readonly starter: ApiStarter;
   readonly halfMessages: ApiHalfMessages;
   readonly logger: Logger;
@@ -99,11 +104,20 @@ export async function startApi(options: ApiOptions): Promise<ApiHandle> {
   return { url, routes: parts.routes.list(), stop: () => (stopping ??= stop()) };
 }
 
-function assemble({ config, pool, definitions, logger, wrap = unwrapped, ...options }: ApiOptions): ApiParts {
+function assemble({
+  config,
+  pool,
+  definitions,
+  contracts,
+  logger,
+  wrap = unwrapped,
+  ...options
+}: ApiOptions): ApiParts {
   const ledger = wrap('ledger', createLedger(pool));
   return {
     config,
     definitions,
+    contracts,
     logger,
     ledger,
     starter: wrap('starter', options.starter),
@@ -120,12 +134,13 @@ function moduleOf(parts: ApiParts): DynamicModule {
   return {
     module: ApiModule,
     controllers: [
-      ...[OrdersController, PaymentsController, RegistrationsController, MessagesController],
+      ...[OrdersController, PaymentsController, RegistrationsController, MessagesController, OperatorController],
       ...[SagasController, HealthController, ProblemsController, DocsController],
     ],
     providers: [
       { provide: PARTS, useValue: parts },
-      ...[Intake, OrdersService, PaymentsService, RegistrationsService, MessagesService, SagasService],
+      ...[Intake, OrdersService, PaymentsService, RegistrationsService],
+      ...[MessagesService, SagasService, OperatorService],
     ],
   };
 }

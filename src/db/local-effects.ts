@@ -2,7 +2,7 @@ import type pg from 'pg';
 import { RejectedError, type Reason } from '../saga/errors.js';
 import { effectKey, type EffectId } from '../saga/ids.js';
 import { withTransaction, type Transaction } from './pool.js';
-import { enterForward } from './saga-store.js';
+import { assertOpen, enterForward } from './saga-store.js';
 
 /** A message that a local transaction owes: it commits with the business row, or not at all. */
 export interface OwedMessage {
@@ -15,8 +15,6 @@ export interface OwedMessage {
 export interface LocalEffect {
   readonly effect: EffectId;
   readonly tenantId: string;
-  /** A higher one than the ledger's runs again over a rejection: an operator has asked for it. @default 0 */
-  readonly revision?: number;
   /** The business work; its writes and its record commit together. */
   readonly work: (tx: Transaction) => Promise<unknown>;
   /** The messages that its result owes. */
@@ -39,7 +37,7 @@ interface Recorded {
  */
 export async function applyLocal(pool: pg.Pool, local: LocalEffect): Promise<unknown> {
   const recorded = await withTransaction(pool, async (tx) => {
-    const earlier = await claim(tx, local.effect, local.revision);
+    const earlier = await claim(tx, local.effect);
     if (earlier) return earlier;
     await enterForward(tx, local.effect);
     return runGuarded(tx, local);
@@ -55,6 +53,7 @@ export async function applyLocal(pool: pg.Pool, local: LocalEffect): Promise<unk
 export async function undoLocal(pool: pg.Pool, local: LocalEffect): Promise<void> {
   await withTransaction(pool, async (tx) => {
     if (await claim(tx, local.effect)) return;
+    await assertOpen(tx, local.effect);
     const forward: EffectId = { ...local.effect, action: 'do' };
     const done = await claim(tx, forward);
     if (!done) await finish(tx, forward, { status: 'tombstone', result: null, reason: null });
@@ -65,15 +64,13 @@ export async function undoLocal(pool: pg.Pool, local: LocalEffect): Promise<void
 }
 
 /** Inserts the guard row; a row that is already there, or that another transaction commits first, is returned instead. */
-async function claim(tx: Transaction, effect: EffectId, revision = 0): Promise<Recorded | undefined> {
+async function claim(tx: Transaction, effect: EffectId): Promise<Recorded | undefined> {
   const key = effectKey(effect);
   const { rowCount } = await tx.query({
     name: 'claim-effect',
-    text: `insert into settle.step_effect as known (effect_key, saga_id, step, action, status, revision)
-           values ($1, $2, $3, $4, 'applied', $5)
-           on conflict (effect_key) do update set revision = excluded.revision, txid = excluded.txid
-                                            where known.status = 'rejected' and known.revision < excluded.revision`,
-    values: [key, effect.sagaId, effect.step, effect.action, revision],
+    text: `insert into settle.step_effect (effect_key, saga_id, step, action, status) values ($1, $2, $3, $4, 'applied')
+           on conflict (effect_key) do nothing`,
+    values: [key, effect.sagaId, effect.step, effect.action],
   });
   if (rowCount === 1) return undefined;
   const { rows } = await tx.query<Recorded>(

@@ -2,7 +2,7 @@ import type pg from 'pg';
 import type { Reason } from '../saga/errors.js';
 import { effectKey, type EffectId } from '../saga/ids.js';
 import { withTransaction, type Transaction } from './pool.js';
-import { enterForward, MAYBE_APPLIED } from './saga-store.js';
+import { assertOpen, enterForward, MAYBE_APPLIED } from './saga-store.js';
 
 /** A message as a step wants it sent. */
 export interface MessageClaim {
@@ -11,8 +11,6 @@ export interface MessageClaim {
   readonly type: string;
   /** Used only where the ledger has no row yet: the payload of an effect never changes. */
   readonly payload: unknown;
-  /** A higher one than the ledger's runs again over a rejection: an operator has asked for it. @default 0 */
-  readonly revision?: number;
 }
 
 /** A message as the ledger holds it. */
@@ -52,27 +50,31 @@ export async function claimMessage(pool: pg.Pool, claim: MessageClaim): Promise<
  *
  * @returns undefined when there is nothing to take back: the `do` was never sent (and is fenced now), or its only attempt was
  *   rejected; a rejection after an attempt without an answer proves nothing about that attempt
+ * @throws FencedError when its saga has settled
  */
 export async function claimUndo(
   pool: pg.Pool,
   claim: Omit<MessageClaim, 'payload'>,
 ): Promise<LoggedMessage | undefined> {
-  return withTransaction(pool, async (tx) => (await countAttempt(tx, claim)) ?? (await insertUndo(tx, claim)));
+  return withTransaction(pool, async (tx) => {
+    const known = await countAttempt(tx, claim);
+    if (known?.status === 'sent') return known;
+    await assertOpen(tx, claim.effect);
+    return known ?? (await insertUndo(tx, claim));
+  });
 }
 
 async function countAttempt(
   tx: Transaction,
-  { effect, revision = 0 }: Omit<MessageClaim, 'payload'>,
+  { effect }: Pick<MessageClaim, 'effect'>,
 ): Promise<LoggedMessage | undefined> {
   const { rows } = await tx.query<LoggedMessage>({
     name: 'count-attempt',
     text: `update settle.message_log
-              set attempts = attempts + case when status in ('pending', 'dead') or (status = 'rejected' and revision < $2) then 1 else 0 end,
-                  status = case when status = 'rejected' and revision < $2 then 'pending' else status end,
-                  revision = greatest(revision, $2),
+              set attempts = attempts + case when status in ('pending', 'dead') then 1 else 0 end,
                   first_sent_at = coalesce(first_sent_at, clock_timestamp())
             where effect_key = $1 returning ${COLUMNS}`,
-    values: [effectKey(effect), revision],
+    values: [effectKey(effect)],
   });
   return rows[0];
 }
@@ -110,20 +112,27 @@ async function insertUndo(
   return rows[0];
 }
 
+/** A message as it was sent: an operator's edit or retry makes another revision, and answers to this one no longer count. */
+export interface SentMessage {
+  readonly effectKey: string;
+  /** @default whichever is current */
+  readonly revision?: number;
+}
+
 /** Stores a participant's final answer; the first one stays. */
 export async function recordAnswer(
   pool: pg.Pool,
-  key: string,
+  sent: string | SentMessage,
   answer: { status: 'sent'; result: unknown } | { status: 'rejected'; reason: Reason },
 ): Promise<void> {
   const isSent = answer.status === 'sent';
   await pool.query({
     name: 'record-answer',
     text: `update settle.message_log
-              set status = $2, result = $3, reason = $4, last_error = null, finished_at = clock_timestamp()
-            where effect_key = $1 and status in ('pending', 'dead')`,
+              set status = $3, result = $4, reason = $5, last_error = null, finished_at = clock_timestamp()
+            where effect_key = $1 and revision = coalesce($2, revision) and status in ('pending', 'dead')`,
     values: [
-      key,
+      ...keyOf(sent),
       answer.status,
       isSent ? JSON.stringify(answer.result ?? null) : null,
       isSent ? null : JSON.stringify(answer.reason),
@@ -132,9 +141,23 @@ export async function recordAnswer(
 }
 
 /** Notes why an attempt brought no answer, for people to read. */
-export async function recordFailure(pool: pg.Pool, key: string, error: string): Promise<void> {
+export async function recordFailure(pool: pg.Pool, sent: string | SentMessage, error: string): Promise<void> {
   await pool.query(
-    `update settle.message_log set last_error = $2 where effect_key = $1 and status in ('pending', 'dead')`,
-    [key, error.slice(0, 500)],
+    `update settle.message_log set last_error = $3
+      where effect_key = $1 and revision = coalesce($2, revision) and status in ('pending', 'dead')`,
+    [...keyOf(sent), error.slice(0, 500)],
   );
+}
+
+/** Marks a message as one that no retry can help: it waits for an operator. */
+export async function markDead(pool: pg.Pool, sent: string | SentMessage, reason: Reason): Promise<void> {
+  await pool.query(
+    `update settle.message_log set status = 'dead', reason = $3
+      where effect_key = $1 and revision = coalesce($2, revision) and status in ('pending', 'dead')`,
+    [...keyOf(sent), JSON.stringify(reason)],
+  );
+}
+
+function keyOf(sent: string | SentMessage): [key: string, revision: number | null] {
+  return typeof sent === 'string' ? [sent, null] : [sent.effectKey, sent.revision ?? null];
 }

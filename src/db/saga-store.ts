@@ -1,9 +1,9 @@
 import type pg from 'pg';
 import { FencedError, type Reason } from '../saga/errors.js';
-import { effectKey } from '../saga/ids.js';
+import { effectKey, type EffectId, type StepAction } from '../saga/ids.js';
 import { allSteps, type Plan } from '../saga/plan.js';
 import { isTerminal, type SagaOutcome, type SagaStart, type SagaState, type StateRecord } from '../saga/state.js';
-import { withTransaction, type Transaction } from './pool.js';
+import type { Transaction } from './pool.js';
 
 /** A saga as a client asks for it. */
 export interface NewSaga {
@@ -130,8 +130,7 @@ export async function enterForward(tx: Transaction, { sagaId, step }: { sagaId: 
     });
   }
   if (saga && !standing && !isTerminal(saga.state)) return;
-  const ended = { code: saga?.state ?? 'unknown-saga', message: 'the saga no longer goes forward' };
-  throw new FencedError(effectKey({ sagaId, step, action: 'do' }), standing ?? ended);
+  throw fencedBy(effectKey({ sagaId, step, action: 'do' }), saga && { state: saga.state, reason: standing ?? null });
 }
 
 /** A change of state that is not the end. */
@@ -139,6 +138,12 @@ export interface StateChange {
   readonly sagaId: string;
   readonly state: Exclude<SagaState, SagaOutcome | 'accepted'>;
   readonly reason?: Reason;
+  /** With `parked`: which direction of the reason's step cannot succeed. @default 'do' */
+  readonly action?: StepAction;
+  /** The parked step that goes on; while others wait, the saga stays parked. @default all of them */
+  readonly resumes?: string;
+  /** With `compensating`: a parked step that an operator vouches has not been done, so that it does not keep the saga going forward. */
+  readonly givesUp?: string;
 }
 
 /**
@@ -146,23 +151,30 @@ export interface StateChange {
  * `reason` is why the saga compensates, and the first one recorded stays; why it is parked stands beside it.
  * The decision to compensate is the fence: what `begun` does not name will never be sent.
  */
-export async function recordState(pool: pg.Pool, { sagaId, state, reason }: StateChange): Promise<StateRecord> {
-  return withTransaction(pool, async (tx) => {
-    const standing = await lockSaga(tx, sagaId);
-    if (!standing) return {};
-    if (isTerminal(standing.state)) return { outcome: standing.state, reason: standing.reason ?? undefined };
-    const begun = state === 'compensating' ? await findBegun(tx, sagaId) : [];
-    if (!standing.reason && hasPassedPivot(standing.plan, begun)) return { mustGoForward: true };
-    const { rows } = await tx.query<{ reason: Reason | null }>(
-      `update settle.saga
-          set state = case when $2 = 'running' and reason is not null then 'compensating' else $2 end, updated_at = clock_timestamp(),
-              reason = case when $2 = 'parked' then reason else coalesce(reason, $3) end,
-              park_reason = case when $2 = 'parked' then $3::jsonb end
-        where id = $1 returning reason`,
-      [sagaId, state, reason ? JSON.stringify(reason) : null],
-    );
-    return { reason: rows[0]?.reason ?? undefined, begun: begun.map(({ step }) => step) };
-  });
+export async function recordState(tx: Transaction, change: StateChange): Promise<StateRecord> {
+  const { sagaId, state, reason, action = 'do', resumes, givesUp } = change;
+  const standing = await lockSaga(tx, sagaId);
+  if (!standing) return {};
+  if (isTerminal(standing.state)) return { outcome: standing.state, reason: standing.reason ?? undefined };
+  const begun = state === 'compensating' ? await findBegun(tx, sagaId) : [];
+  const kept = begun.filter(({ step }) => step !== givesUp);
+  if (!standing.reason && hasPassedPivot(standing.plan, kept)) return { mustGoForward: true };
+  const { rows } = await tx.query<{ reason: Reason | null }>(
+    `update settle.saga
+        set state = case when $2 <> 'parked' and parked - $5::text <> '{}' then 'parked'
+                         when $2 = 'running' and reason is not null then 'compensating' else $2 end,
+            updated_at = clock_timestamp(),
+            reason = case when $2 = 'parked' then reason else coalesce(reason, $3) end,
+            parked = case when $2 <> 'parked' then coalesce(parked - $5::text, '{}')
+                          when $6::text is null then parked
+                          else parked || jsonb_build_object($6::text,
+                                 $3::jsonb || jsonb_build_object('action', $4::text, 'at', clock_timestamp())) end,
+            park_reason = case when $2 = 'parked' then $3::jsonb
+                               else (select value - array['action', 'at'] from jsonb_each(parked - $5::text) limit 1) end
+      where id = $1 returning reason`,
+    [sagaId, state, reason ? JSON.stringify(reason) : null, action, resumes ?? null, reason?.step ?? null],
+  );
+  return { reason: rows[0]?.reason ?? undefined, begun: begun.map(({ step }) => step) };
 }
 
 interface Standing {
@@ -211,44 +223,24 @@ function hasPassedPivot(plan: Plan, begun: readonly Begun[]): boolean {
 }
 
 /**
- * Ends a saga, once: a repetition finds it ended and changes nothing.
- * Messages of a compensated saga that never had an answer are withdrawn: their undo has made them impossible.
+ * The fence before every `undo`: a saga that has settled takes nothing back any more.
  *
- * @throws FencedError when it is to complete but has decided to compensate, or has settled the other way: a workflow that is
- *   started anew after Temporal's loss finds every stored answer and would take the saga for done
+ * @throws FencedError that says how it settled
  */
-export async function settleSaga(
-  pool: pg.Pool,
-  { sagaId, outcome, reason }: { sagaId: string; outcome: SagaOutcome; reason?: Reason },
-): Promise<void> {
-  const settled = await pool.query({
-    name: 'settle-saga',
-    text: `with settled as (
-             update settle.saga
-                set state = $2, reason = coalesce(reason, $3), park_reason = null, due_at = null,
-                    updated_at = clock_timestamp(), finished_at = clock_timestamp()
-              where id = $1 and finished_at is null and ($2 = 'compensated' or (reason is null and ${MAY_COMPLETE}))
-              returning id),
-           withdrawn as (
-             update settle.message_log m set status = 'withdrawn', finished_at = clock_timestamp()
-               from settled where $2 = 'compensated' and m.saga_id = settled.id and m.status in ('pending', 'dead'))
-           select from settled`,
-    values: [sagaId, outcome, reason ? JSON.stringify(reason) : null],
+export async function assertOpen(tx: Transaction, effect: EffectId): Promise<void> {
+  const { rows } = await tx.query<{ state: SagaState; reason: Reason | null }>({
+    name: 'find-settled',
+    text: 'select state, reason from settle.saga where id = $1 and finished_at is not null',
+    values: [effect.sagaId],
   });
-  if (settled.rowCount === 1) return;
-  // a statement of its own: the one above may have waited for another settle, and does not see what that has written
-  const { rows } = await pool.query<{ state: SagaState; reason: Reason | null }>(
-    'select state, coalesce(reason, cancel_reason) as reason from settle.saga where id = $1',
-    [sagaId],
-  );
-  const saga = rows[0];
-  if (!saga || saga.state === outcome) return;
-  const standing = saga.reason ?? { code: saga.state, message: `the saga is '${saga.state}' already` };
-  throw new FencedError(`${sagaId}/settle`, standing);
+  if (rows[0]) throw fencedBy(effectKey(effect), rows[0]);
 }
 
-/** A cancel that was accepted before the end holds, unless the plan has a step that cannot be taken back. */
-const MAY_COMPLETE = `(cancel_reason is null or jsonb_path_exists(plan, '$.items.**.kind ? (@ != "compensatable")'))`;
+function fencedBy(key: string, saga: { state: SagaState; reason: Reason | null } | undefined): FencedError {
+  const state = saga?.state;
+  const reason = saga?.reason ?? { code: state ?? 'unknown-saga', message: 'the saga no longer goes forward' };
+  return new FencedError(key, reason, state && isTerminal(state) ? state : undefined);
+}
 
 /** The workflow's input, as pinned at acceptance. */
 export function startOf(saga: Omit<AcceptedSaga, 'replayed'>): SagaStart {

@@ -13,8 +13,8 @@ import { checkScenarios, payInvoices, registerUsers } from './demo-scenarios.js'
 import type { Check, Show } from './demo-scenarios.js';
 import { findFreePorts } from './ports.js';
 import { startStack } from './stack.js';
+import { timelineOf } from '../cli/timeline.js';
 import type { Stack, StopSignals } from './stack.js';
-import { timelineOf } from './timeline.js';
 
 export interface DemoOptions {
   /** The settings, with these variables in place of the environment's. */

@@ -1,3 +1,5 @@
+import type { SagaOutcome } from './state.js';
+
 /** Why something was refused or given up: a stable code for programs and a sentence for people. */
 export interface Reason {
   /** Stable, kebab-case, e.g. `out-of-stock`. */
@@ -44,12 +46,14 @@ export class ParkedError extends Error {
   }
 }
 
-/** Thrown when a `do` is attempted although the saga has already decided to compensate: the ledger's fence. */
+/** Thrown when an effect is attempted that its saga has decided against: the ledger's fence. */
 export class FencedError extends Error {
   override readonly name = 'FencedError';
   constructor(
     readonly effectKey: string,
     readonly reason: Reason,
+    /** Set when it has settled: then its workflow has nothing left to do. */
+    readonly settledAs?: SagaOutcome,
   ) {
     super(`'${effectKey}' is refused: its saga no longer goes forward (${reason.code}: ${reason.message})`);
   }

@@ -16,6 +16,7 @@ export { effectKey, isSagaId, parseEffectKey, type EffectId, type StepAction } f
 export type { Duration } from './duration.js';
 export type { RetryOptions, RetryPolicy } from './retry.js';
 export type { Plan, PlanGroup, PlanStep, StepKind } from './plan.js';
+export { OPERATOR_ACTIONS, RESOLVED_MANUALLY, type OperatorAction, type Parked } from './operator.js';
 export { isTerminal, SAGA_STATES, type SagaEnd, type SagaOutcome, type SagaStart, type SagaState } from './state.js';
 export { outcomeKindOf, type Outcome } from './outcome.js';
 export { ENVELOPE_HEADERS, type Envelope } from './envelope.js';

@@ -8,7 +8,7 @@ import type { Plan } from './plan.js';
  *     │          ├─▶ compensating ─▶ compensated
  *     └──────────┘        ├─▶ parked (an undo that cannot succeed)
  *                └─▶ parked (a step after the pivot that cannot succeed)
- * parked ─▶ running | compensating (an operator's retry)
+ * parked ─▶ running | compensating (an operator lets it go on) | completed | compensated (an operator resolves it)
  * ```
  */
 export const SAGA_STATES = ['accepted', 'running', 'completed', 'compensating', 'compensated', 'parked'] as const;

@@ -54,6 +54,7 @@ describe('the OpenAPI document', () => {
 
   test('promises what is answered: status, media type and shape of each operation', async () => {
     const order = { ...GOOD_ORDER };
+    const retry = { actionId: 'a-1', action: 'retry', actor: 'ann', reason: 'called' };
     const accepted = (await (await postOrder(api.url, { body: order, key: 'documented' })).json()) as {
       sagaId: string;
       orderId: string;
@@ -77,6 +78,11 @@ describe('the OpenAPI document', () => {
       ['get', '/v1/sagas/x/events', '/v1/sagas/{id}/events'],
       ['post', `/v1/sagas/${sagaId}/cancel`, '/v1/sagas/{id}/cancel', { method: 'POST' }],
       ['post', '/v1/sagas/x/cancel', '/v1/sagas/{id}/cancel', { method: 'POST' }],
+      ['get', '/v1/parked', '/v1/parked'],
+      ['get', '/v1/parked?limit=x', '/v1/parked'],
+      ['post', `/v1/sagas/${sagaId}/actions`, '/v1/sagas/{id}/actions', jsonPost(retry, {})],
+      ['post', '/v1/sagas/x/actions', '/v1/sagas/{id}/actions', jsonPost(retry, {})],
+      ['post', `/v1/sagas/${sagaId}/actions`, '/v1/sagas/{id}/actions', jsonPost({}, {})],
       ['get', '/problems/not-found', '/problems/{name}'],
       ['get', '/problems/x', '/problems/{name}'],
       ['get', '/health/live', '/health/live'],

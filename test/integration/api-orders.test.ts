@@ -1,5 +1,5 @@
 import { applyLocal, undoLocal } from '../../src/db/local-effects.js';
-import { settleSaga } from '../../src/db/saga-store.js';
+import { settleSaga } from '../../src/db/saga-end.js';
 import { RejectedError } from '../../src/saga/errors.js';
 import { place } from '../../activities/orders.js';
 import { GOOD_ORDER, seed, startTestApi, type TestApi } from '../support/api.js';

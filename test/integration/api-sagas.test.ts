@@ -1,7 +1,8 @@
 import { place } from '../../activities/orders.js';
 import { applyLocal, undoLocal } from '../../src/db/local-effects.js';
 import { claimMessage, claimUndo, recordAnswer, recordFailure } from '../../src/db/message-log.js';
-import { recordState, settleSaga } from '../../src/db/saga-store.js';
+import { settleSaga } from '../../src/db/saga-end.js';
+import { recordState } from '../../src/db/saga-store.js';
 import type { Ledger } from '../../src/api/ledger.js';
 import type { SagaPage, SagaView } from '../../src/api/schemas.js';
 import { effectKey } from '../../src/saga/ids.js';

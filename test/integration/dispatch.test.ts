@@ -4,7 +4,8 @@ import type { ApplicationFailure } from '@temporalio/common';
 import type pg from 'pg';
 import { createDispatch } from '../../activities/dispatch.js';
 import type { DispatchArgs } from '../../activities/saga-activities.js';
-import { createPool } from '../../src/db/pool.js';
+import { reopenEffect } from '../../src/db/operator-changes.js';
+import { createPool, withTransaction } from '../../src/db/pool.js';
 import { acceptSaga } from '../../src/db/saga-store.js';
 import { createRouter, type Router } from '../../src/transports/router.js';
 import { definitions } from '../../workflows/definitions.js';
@@ -116,7 +117,8 @@ test('an operator’s retry is sent again over a rejection, under the same key a
   const step = await newStep();
   await failureOf(step, { status: 409 });
   expect(await failureOf(step, DONE)).toMatchObject({ type: 'RejectedError' });
-  expect(await dispatch({ ...step, revision: 1 }, DONE)).toEqual(DONE.body);
+  await withTransaction(pool, (tx) => reopenEffect(tx, step.effect));
+  expect(await dispatch(step, DONE)).toEqual(DONE.body);
   expect(revisions).toEqual(['0', '1']);
 });
 
@@ -127,7 +129,8 @@ test('an undo that is refused parks, and a retry is sent under a higher revision
     type: 'ParkedError',
     details: [{ code: 'too-late' }],
   });
-  await dispatch({ ...undoOf(step), revision: 1 }, { status: 200 });
+  await withTransaction(pool, (tx) => reopenEffect(tx, undoOf(step).effect));
+  await dispatch(undoOf(step), { status: 200 });
   expect(revisions).toEqual(['0', '0', '1']);
 });
 

@@ -2,6 +2,7 @@ import { readdirSync } from 'node:fs';
 import type pg from 'pg';
 import { applyLocal, undoLocal } from '../../src/db/local-effects.js';
 import { migrate } from '../../src/db/migrate.js';
+import { reopenEffect } from '../../src/db/operator-changes.js';
 import { insertOrder, seedCustomers } from '../../src/db/orders.js';
 import { createPool, withTransaction, type Transaction } from '../../src/db/pool.js';
 import { claimDueSagas, listOpenSteps, postponeBriefly } from '../../src/db/saga-scan.js';
@@ -11,6 +12,8 @@ import { allSteps } from '../../src/saga/plan.js';
 import { placeOrderSaga } from '../../workflows/orders.js';
 import { useDatabase } from '../support/databases.js';
 import { acceptOrder, newSaga, orderStep, undoOf, type LedgerSaga } from '../support/sagas.js';
+
+const MIGRATIONS = readdirSync(new URL('../../src/db/migrations/', import.meta.url));
 
 const database = useDatabase('producer');
 let pool: pg.Pool;
@@ -115,8 +118,11 @@ describe('a local step', () => {
       throw new RejectedError('too-late', 'the shop is closed');
     };
     await expect(applyLocal(pool, orderStep(saga, { work: refuse }))).rejects.toMatchObject({ code: 'too-late' });
-    const placed = await applyLocal(pool, orderStep(saga, { revision: 1 }));
-    expect(await applyLocal(pool, orderStep(saga, { revision: 2, work: refuse }))).toEqual(placed);
+    const { effect } = orderStep(saga);
+    await withTransaction(pool, (tx) => reopenEffect(tx, effect));
+    const placed = await applyLocal(pool, orderStep(saga));
+    await withTransaction(pool, (tx) => reopenEffect(tx, effect));
+    expect(await applyLocal(pool, orderStep(saga, { work: refuse }))).toEqual(placed);
   });
 
   test('an unknown customer is refused', async () => {
@@ -191,6 +197,5 @@ describe('the scan', () => {
 
 test('twenty processes may migrate at the same moment', async () => {
   await Promise.all(Array.from({ length: 20 }, () => migrate(database.url)));
-  const written = readdirSync(new URL('../../src/db/migrations/', import.meta.url));
-  expect((await one('select count(*) as migrations from settle_migration')).migrations).toBe(written.length);
+  expect((await one('select count(*) as migrations from settle_migration')).migrations).toBe(MIGRATIONS.length);
 });

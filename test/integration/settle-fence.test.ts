@@ -1,7 +1,8 @@
 import type pg from 'pg';
 import { claimMessage, recordAnswer } from '../../src/db/message-log.js';
 import { createPool } from '../../src/db/pool.js';
-import { acceptSaga, recordState, settleSaga } from '../../src/db/saga-store.js';
+import { settleSaga } from '../../src/db/saga-end.js';
+import { acceptSaga, recordState } from '../../src/db/saga-store.js';
 import { FencedError } from '../../src/saga/errors.js';
 import { effectKey } from '../../src/saga/ids.js';
 import type { PlanStep } from '../../src/saga/plan.js';

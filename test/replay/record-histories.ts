@@ -18,8 +18,10 @@ import { createClient, ensureSearchAttributes } from '../../src/api/temporal.js'
 import { migrate } from '../../src/db/migrate.js';
 import { seedCustomers } from '../../src/db/orders.js';
 import { seedInvoices } from '../../src/db/payments.js';
+import { recordOperatorAction } from '../../src/db/operator-actions.js';
 import { createPool, withTransaction } from '../../src/db/pool.js';
 import { acceptSaga, startOf } from '../../src/db/saga-store.js';
+import type { Operation, OperatorAction } from '../../src/saga/operator.js';
 import type { Plan } from '../../src/saga/plan.js';
 import { createRouter } from '../../src/transports/router.js';
 import { definitions } from '../../workflows/definitions.js';
@@ -33,7 +35,7 @@ interface Ending {
   readonly scenario?: keyof typeof SCENARIOS;
   readonly behaviour: Behaviour;
   /** What is done to the saga once it is in trouble. */
-  readonly act?: 'cancel' | 'retry';
+  readonly act?: 'cancel' | OperatorAction;
   readonly heal?: Behaviour;
 }
 
@@ -64,6 +66,14 @@ const ENDINGS: Readonly<Record<string, Ending>> = {
     act: 'retry',
     heal: healthy,
   },
+  'payments-attested': { scenario: 'payments', behaviour: only('accounts.capture', 'silence'), act: 'skip' },
+  'payments-given-up': {
+    scenario: 'payments',
+    behaviour: only('accounts.capture', 'silence'),
+    act: 'compensate',
+    heal: healthy,
+  },
+  'payments-resolved': { scenario: 'payments', behaviour: only('accounts.capture', 'silence'), act: 'resolve' },
   'registrations-completed': { scenario: 'registrations', behaviour: healthy },
   'registrations-rejected': { scenario: 'registrations', behaviour: only('profiles.create', 409) },
   'registrations-timed-out': { scenario: 'registrations', behaviour: only('accounts.credit', 'silence') },
@@ -166,14 +176,29 @@ async function record(
     await until(pool, id, `exists (select 1 from settle.message_log m where m.saga_id = s.id and m.attempts > 3)`);
     await handle.signal('cancel', { code: 'cancelled', message: 'as the recording wants it' });
   }
-  if (act === 'retry') {
+  if (act && act !== 'cancel') {
     await until(pool, id, `state = 'parked'`);
     behaviour = heal ?? healthy;
-    while (!(await handle.executeUpdate<boolean, []>('retry'))) await pause(50);
+    await handle.executeUpdate('operate', { args: [await decide(pool, id, act)] });
   }
   console.log(name, await handle.result());
   const json = withoutMachine(historyToJSON(await handle.fetchHistory()));
   writeFileSync(new URL(`./histories/${name}.json`, import.meta.url), `${json}\n`);
+}
+
+/** What an operator does about a parked saga, in the ledger; returns what its workflow is told. */
+async function decide(pool: pg.Pool, sagaId: string, action: OperatorAction): Promise<Operation> {
+  const answer = await recordOperatorAction(
+    pool,
+    {
+      ...{ tenantId: 'default', sagaId, actionId: uuidv7(), requestHash: 'recorded', requestId: 'recorded' },
+      ...{ action, actor: 'ann', reason: 'as the recording wants it', result: { captured: 1 } },
+      ...(action === 'resolve' ? { outcome: 'completed' } : {}),
+    },
+    () => undefined,
+  );
+  if (answer.kind !== 'recorded') throw new Error(`saga '${sagaId}': ${action} is ${answer.kind}`);
+  return answer.action.operation;
 }
 
 /** A history names the folder and the host that it was recorded on; neither matters to a replay. */

@@ -8,6 +8,9 @@ import { createPool, withTransaction } from '../../src/db/pool.js';
 import { seedCustomers } from '../../src/db/orders.js';
 import type { HalfMessageStart } from '../../src/saga/half-message.js';
 import type { StartableSaga } from '../../src/api/saga-starter.js';
+import { contractsOf } from '../../src/saga/contracts.js';
+import type { Operation } from '../../src/saga/operator.js';
+import { definitions } from '../../workflows/definitions.js';
 import { placeOrderSaga } from '../../workflows/orders.js';
 import { payInvoiceSaga } from '../../workflows/payments.js';
 import { registerUserSaga } from '../../workflows/registrations.js';
@@ -16,6 +19,7 @@ import { registerUserSaga } from '../../workflows/registrations.js';
 export interface RecordingStarter extends ApiStarter {
   readonly started: StartableSaga[];
   readonly cancelled: string[];
+  readonly operated: Operation[];
   isUp: boolean;
 }
 
@@ -43,6 +47,7 @@ export async function startTestApi(
     config: { ...CONFIG, ...config },
     pool,
     definitions: { placeOrder: placeOrderSaga, payInvoice: payInvoiceSaga, registerUser: registerUserSaga },
+    contracts: contractsOf(definitions),
     starter,
     halfMessages,
     logger: loggerTo(lines),
@@ -96,14 +101,20 @@ const CONFIG: ApiConfig = {
 function recordingStarter(): RecordingStarter {
   const started: StartableSaga[] = [];
   const cancelled: string[] = [];
+  const operated: Operation[] = [];
   const starter: RecordingStarter = {
     started,
     cancelled,
+    operated,
     isUp: true,
     startSoon: (saga) => void started.push(saga),
     signalCancel: (sagaId) => {
       cancelled.push(sagaId);
       return starter.isUp ? Promise.resolve() : Promise.reject(new Error('Temporal is away'));
+    },
+    operate: (_sagaId, operation) => {
+      operated.push(operation);
+      return starter.isUp ? Promise.resolve('resumed') : Promise.reject(new Error('Temporal is away'));
     },
     isReachable: () => Promise.resolve(starter.isUp),
   };

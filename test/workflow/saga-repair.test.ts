@@ -1,5 +1,5 @@
 import { eventually } from '../support/eventually.js';
-import { faultySaga, guardedSaga, linearSaga, pivotedSaga } from './support/sagas.js';
+import { faultySaga, guardedSaga } from './support/sagas.js';
 import { underRelease, withSaga, type Running } from './support/with-saga.js';
 
 test('promise 9: a saga that its own code has parked goes on under the release that mends it', async () => {
@@ -10,11 +10,9 @@ test('promise 9: a saga that its own code has parked goes on under the release t
       expect(running.activities.reasons.get('parked')).toMatchObject({ code: 'definition-failed', step: 'broken' });
     });
   });
-  const { activities, end, retry } = parked!;
+  const { activities, end, operate } = parked!;
   await underRelease('test/workflow/support/mended-sagas.ts', parked!, async () => {
-    await eventually(async () => {
-      expect(await retry()).toBe(true);
-    });
+    expect(await operate({ action: 'retry', step: 'broken' })).toBe('resumed');
     expect(await end).toMatchObject({ outcome: 'completed' });
   });
   expect(activities.payloads.get('broken/do')).toEqual({ mended: true });
@@ -34,24 +32,4 @@ test('the deadline holds for a saga that is parked before its pivot', async () =
     expect(await end).toMatchObject({ outcome: 'compensated', reason: { code: 'deadline' } });
     expect(activities.log).toEqual(['first/do', 'parked', 'compensating', 'first/undo', 'compensated']);
   });
-});
-
-test('a retry is told to the ledger and the participant, so that it runs again over a rejection', async () => {
-  await withSaga({ definition: pivotedSaga, script: { 'after/do': ['rejected', 'done'] } }, async (running) => {
-    await eventually(async () => {
-      expect(await running.retry()).toBe(true);
-    });
-    await running.end;
-    expect(running.activities.revisions.get('after/do')).toEqual([0, 1]);
-  });
-  await withSaga(
-    { definition: linearSaga, script: { 'third/do': ['rejected'], 'second/undo': ['parked', 'done'] } },
-    async (running) => {
-      await eventually(async () => {
-        expect(await running.retry()).toBe(true);
-      });
-      await running.end;
-      expect(running.activities.revisions.get('second/undo')).toEqual([0, 1]);
-    },
-  );
 });

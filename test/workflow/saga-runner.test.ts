@@ -91,13 +91,11 @@ test('a pivot that is rejected compensates; the steps after it were never begun'
 
 test('a step after the pivot that is rejected parks the saga, and an operator lets it go on', async () => {
   const script: Script = { 'after/do': ['rejected', 'done'] };
-  await withSaga({ definition: pivotedSaga, script }, async ({ activities, end, retry }) => {
+  await withSaga({ definition: pivotedSaga, script }, async ({ activities, end, operate }) => {
     await eventually(() => {
       expect(activities.log).toContain('parked');
     });
-    await eventually(async () => {
-      expect(await retry()).toBe(true);
-    });
+    expect(await operate({ action: 'retry', step: 'after' })).toBe('resumed');
     expect(await end).toMatchObject({ outcome: 'completed' });
     expect(activities.log).toEqual(['first/do', 'pivot/do', 'after/do', 'parked', 'running', 'completed']);
   });
@@ -105,15 +103,13 @@ test('a step after the pivot that is rejected parks the saga, and an operator le
 
 test('promise 6: an undo that fails for good parks the saga; it is never swallowed', async () => {
   const script: Script = { 'third/do': ['rejected'], 'second/undo': ['parked', 'done'] };
-  await withSaga({ definition: linearSaga, script }, async ({ activities, end, retry }) => {
+  await withSaga({ definition: linearSaga, script }, async ({ activities, end, operate }) => {
     await eventually(() => {
       expect(activities.log).toContain('parked');
     });
     expect(activities.reasons.get('parked')).toMatchObject({ code: 'test-parked', step: 'second' });
     expect(activities.log).not.toContain('first/undo');
-    await eventually(async () => {
-      expect(await retry()).toBe(true);
-    });
+    expect(await operate({ action: 'retry', step: 'second' })).toBe('resumed');
     expect(await end).toMatchObject({ outcome: 'compensated', reason: { step: 'third' } });
     expect(activities.log.slice(-4)).toEqual(['parked', 'compensating', 'first/undo', 'compensated']);
   });

@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { eventually } from '../eventually.js';
 import type { Expectations } from './evidence.js';
 import type { Scenario } from './load.js';
@@ -78,10 +79,16 @@ export const refuseUndo: Provocation = async (run) => {
   run.edges.inventory.set({ kind: 'pass' });
   run.supervisor.note('refused undo', proofOf(run.edges.inventory.counters.refused, 'requests refused'));
   // a saga that has not parked has nothing to retry: the checker will say what it did instead
-  await run.client.workflow
-    .getHandle(sagaId)
-    .executeUpdate('retry')
-    .catch(() => undefined);
+  await fetch(`${run.apiUrl}/v1/sagas/${sagaId}/actions`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({
+      actionId: randomUUID(),
+      action: 'retry',
+      actor: 'ann',
+      reason: 'the warehouse takes it back now',
+    }),
+  });
   return rest(run);
 };
 

@@ -4,7 +4,7 @@ import type { Reason } from '../../../src/saga/errors.js';
 import type { StateRecord } from '../../../src/saga/state.js';
 
 /** What an attempt does; the last one of a script is repeated. */
-export type Attempt = 'done' | 'rejected' | 'unknown' | 'parked' | 'fenced' | Promise<void>;
+export type Attempt = 'done' | 'rejected' | 'unknown' | 'parked' | 'fenced' | 'settled' | Promise<void>;
 
 /** Activities that do what a test tells them, and note what was asked of them. */
 export interface ScriptedActivities extends SagaActivities {
@@ -16,8 +16,6 @@ export interface ScriptedActivities extends SagaActivities {
   readonly reasons: Map<string, Reason | undefined>;
   /** What `second/do` was sent. */
   readonly payloads: Map<string, unknown>;
-  /** Under which revisions each attempt was made. */
-  readonly revisions: Map<string, readonly (number | undefined)[]>;
 }
 
 /**
@@ -34,15 +32,13 @@ export function scriptedActivities(
   const attempts = new Map<string, number>();
   const reasons = new Map<string, Reason | undefined>();
   const payloads = new Map<string, unknown>();
-  const revisions = new Map<string, readonly (number | undefined)[]>();
   const note = (entry: string): void => {
     if (log.at(-1) !== entry) log.push(entry);
   };
-  const perform = async ({ effect, revision }: LocalArgs | DispatchArgs): Promise<unknown> => {
+  const perform = async ({ effect }: LocalArgs | DispatchArgs): Promise<unknown> => {
     const key = `${effect.step}/${effect.action}`;
     const count = (attempts.get(key) ?? 0) + 1;
     attempts.set(key, count);
-    revisions.set(key, [...(revisions.get(key) ?? []), revision]);
     if (count === 1) note(key);
     const attempt = script[key]?.[count - 1] ?? script[key]?.at(-1) ?? 'done';
     if (typeof attempt !== 'string') await attempt;
@@ -58,7 +54,6 @@ export function scriptedActivities(
     attempts,
     reasons,
     payloads,
-    revisions,
     runLocal: perform,
     dispatch: (args) => {
       payloads.set(`${args.effect.step}/${args.effect.action}`, args.payload);
@@ -78,6 +73,9 @@ export function scriptedActivities(
 function failureOf(attempt: Exclude<Attempt, 'done' | Promise<void>>, key: string): ApplicationFailure {
   const reason: Reason = { code: `test-${attempt}`, message: `${key} was ${attempt}` };
   if (attempt === 'unknown') return ApplicationFailure.create({ message: 'no answer', type: 'RetryableError' });
-  const type = { rejected: 'RejectedError', parked: 'ParkedError', fenced: 'FencedError' }[attempt];
-  return ApplicationFailure.create({ message: reason.message, type, nonRetryable: true, details: [reason] });
+  const type = { rejected: 'RejectedError', parked: 'ParkedError', fenced: 'FencedError', settled: 'FencedError' }[
+    attempt
+  ];
+  const details = attempt === 'settled' ? [reason, 'completed'] : [reason];
+  return ApplicationFailure.create({ message: reason.message, type, nonRetryable: true, details });
 }

@@ -5,6 +5,7 @@ import { withQuickAttempts } from '../../../activities/quick-attempts.js';
 import { ensureSearchAttributes } from '../../../src/api/temporal.js';
 import type { SagaDefinition } from '../../../src/saga/define-saga.js';
 import { sagaId } from '../../../src/saga/ids.js';
+import type { Operation, OperationAnswer } from '../../../src/saga/operator.js';
 import type { SagaEnd, SagaStart, StateRecord } from '../../../src/saga/state.js';
 import { bundleSources, quietRuntime } from '../../support/workflow-bundle.js';
 import { scriptedActivities, type Attempt, type ScriptedActivities } from './scripted-activities.js';
@@ -39,7 +40,8 @@ export interface Running {
   cancel(): Promise<void>;
   /** Asks Temporal itself to cancel the workflow, as its Web UI does. */
   cancelWorkflow(): Promise<unknown>;
-  retry(): Promise<boolean>;
+  /** Tells it what an operator has decided, as the API does. */
+  operate(change: Partial<Operation> & Pick<Operation, 'action' | 'step'>): Promise<OperationAnswer>;
 }
 
 /** Runs a saga on a worker of its own, with activities that follow a script. */
@@ -80,7 +82,11 @@ export async function withSaga(
       end,
       cancel: () => handle.signal('cancel', { code: 'cancelled', message: 'changed my mind' }),
       cancelWorkflow: () => handle.cancel(),
-      retry: () => handle.executeUpdate<boolean, []>('retry'),
+      operate: ({ action, step, ...change }) => {
+        const reason = { code: `test-${action}`, message: 'ann: decided', step };
+        const operation: Operation = { actionId: uuidv7(), action, step, reason, ...change };
+        return handle.executeUpdate<OperationAnswer, [Operation]>('operate', { args: [operation] });
+      },
     });
   });
 }
