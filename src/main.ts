@@ -5,7 +5,8 @@ import type { Config } from './config.js';
 import { runDemo } from './dev/demo.js';
 import { aborted, runDev } from './dev/run-dev.js';
 import type { StopSignals } from './dev/stack.js';
-import { migrateAll, reasonOf, startRoles } from './roles.js';
+import { reasonOf } from './reach.js';
+import { migrateAll, startRoles } from './roles.js';
 import type { Role } from './roles.js';
 import { installRuntime } from './worker.js';
 

@@ -5,6 +5,7 @@ import { markDelivered, recordOperatorAction } from '../db/operator-actions.js';
 import { listParked } from '../db/parked-queries.js';
 import { findPayment } from '../db/payments.js';
 import { findRegistration } from '../db/registrations.js';
+import { listScanCounts } from '../db/scan-counts.js';
 import {
   countOpenByState,
   findEffectEnds,
@@ -33,6 +34,7 @@ const QUERIES = {
   decideHalfMessage,
   findHalfMessage,
   countOpenHalfMessages,
+  listScanCounts,
   listParked,
   recordOperatorAction,
   markDelivered,
