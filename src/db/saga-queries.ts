@@ -4,6 +4,7 @@ import type { StepAction } from '../saga/ids.js';
 import type { OperatorAction, Parked } from '../saga/operator.js';
 import type { Plan } from '../saga/plan.js';
 import type { SagaState } from '../saga/state.js';
+import { effectsOf } from './effects-of.js';
 
 /** A saga as a list shows it. */
 export interface SagaSummary {
@@ -74,14 +75,14 @@ export async function findSaga(
     text: `select ${SUMMARY}, s.plan, s.parked,
              coalesce((select jsonb_agg(jsonb_build_object('actionId', id, 'step', step, 'action', action, 'actor', actor,
                                                            'reason', reason, 'at', at) order by seq)
-                         from settle.operator_action where saga_id = s.id), '[]') as actions,
+                         from settle.operator_action where saga_id = $1), '[]') as actions,
              coalesce((select jsonb_agg(jsonb_build_object('step', step, 'action', action, 'status', status,
                                                            'reason', reason, 'appliedAt', applied_at))
-                         from settle.step_effect where saga_id = s.id), '[]') as effects,
+                         from settle.step_effect where ${effectsOf('$1')}), '[]') as effects,
              coalesce((select jsonb_agg(jsonb_build_object('step', step, 'action', action, 'status', status,
                                                            'attempts', attempts, 'reason', reason, 'lastError', last_error,
                                                            'firstSentAt', first_sent_at, 'finishedAt', finished_at))
-                         from settle.message_log where saga_id = s.id), '[]') as messages
+                         from settle.message_log where ${effectsOf('$1')}), '[]') as messages
              from settle.saga s where s.id = $1 and s.tenant_id = $2`,
     values: [sagaId, tenantId],
   });
@@ -125,10 +126,10 @@ export async function isKeyKnown(
   pool: pg.Pool,
   { tenantId, idempotencyKey }: { tenantId: string; idempotencyKey: string },
 ): Promise<boolean> {
-  const { rowCount } = await pool.query('select 1 from settle.saga where tenant_id = $1 and idempotency_key = $2', [
-    tenantId,
-    idempotencyKey,
-  ]);
+  const { rowCount } = await pool.query(
+    `select 1 from settle.idempotency_key where tenant_id = $1 and kind = 'saga' and key = $2`,
+    [tenantId, idempotencyKey],
+  );
   return rowCount === 1;
 }
 

@@ -1,0 +1,107 @@
+import type pg from 'pg';
+import { idBound } from '../saga/ids.js';
+import type { Windows } from '../saga/windows.js';
+import {
+  boundsOf,
+  createPartitions,
+  databaseNow,
+  dropPartition,
+  hasEnded,
+  listWeeks,
+  type PartitionChange,
+  type Week,
+  type WeeklyTable,
+} from './partitions.js';
+import type { Transaction } from './pool.js';
+
+/** The tables of the ledger that grow, in the order in which their weeks are dropped: what belongs to a saga goes before it. */
+export const LEDGER_TABLES: readonly WeeklyTable[] = [
+  { name: 'settle.saga_event', key: 'saga_id', prefixes: ['sg'] },
+  { name: 'settle.step_effect', key: 'effect_key', prefixes: ['sg'] },
+  { name: 'settle.message_log', key: 'effect_key', prefixes: ['sg'] },
+  { name: 'settle.saga', key: 'id', prefixes: ['sg'] },
+  { name: 'settle.half_message', key: 'id', prefixes: ['msg'] },
+];
+
+/** What one round of upkeep did. */
+export interface Upkeep {
+  readonly partitions: readonly PartitionChange[];
+  /** Idempotency keys whose window has ended. */
+  readonly forgottenKeys: number;
+}
+
+/**
+ * One round of the ledger's upkeep: partitions for the weeks to come, idempotency keys past their window forgotten, weeks past
+ * the retention dropped unless something in them is open. Any number of processes may run it at once; killed at any point,
+ * the next round goes on.
+ *
+ * @param signal ends the round after what is under way
+ */
+export async function keepLedger(
+  pool: pg.Pool,
+  { keyMs, retentionMs }: Pick<Windows, 'keyMs' | 'retentionMs'>,
+  signal: AbortSignal,
+): Promise<Upkeep> {
+  const created = await createLedgerPartitions(pool);
+  const nowMs = await databaseNow(pool);
+  const forgottenKeys = await forgetKeys(pool, nowMs - keyMs, signal);
+  const dropped = await dropOldWeeks(pool, nowMs - retentionMs, signal);
+  return { partitions: [...created, ...dropped], forgottenKeys };
+}
+
+/** Makes sure that every table of the ledger has partitions for the weeks to come. */
+export async function createLedgerPartitions(pool: pg.Pool): Promise<readonly PartitionChange[]> {
+  const changes: PartitionChange[] = [];
+  for (const table of LEDGER_TABLES) changes.push(...(await createPartitions(pool, table)));
+  return changes;
+}
+
+const KEY_BATCH = 1_000;
+
+/**
+ * Forgets keys by deleting their rows, some at a time: a key must be unique over all weeks, which no partitioned table can promise.
+ * The rows are small, and their order is that of their index, so a batch costs the same however many are left.
+ */
+async function forgetKeys(pool: pg.Pool, beforeMs: number, signal: AbortSignal): Promise<number> {
+  let forgotten = 0;
+  for (const prefix of ['sg', 'msg']) {
+    let batch: number | null = KEY_BATCH;
+    while (batch === KEY_BATCH && !signal.aborted) {
+      ({ rowCount: batch } = await pool.query(
+        `delete from settle.idempotency_key where owner_id in (
+           select owner_id from settle.idempotency_key where owner_id >= $1 and owner_id < $2
+            order by owner_id limit ${KEY_BATCH} for update skip locked)`,
+        [idBound(prefix, 0), idBound(prefix, beforeMs)],
+      ));
+      forgotten += batch ?? 0;
+    }
+  }
+  return forgotten;
+}
+
+async function dropOldWeeks(pool: pg.Pool, beforeMs: number, signal: AbortSignal): Promise<readonly PartitionChange[]> {
+  const changes: PartitionChange[] = [];
+  for (const table of LEDGER_TABLES) {
+    const old = (await listWeeks(pool, table)).filter((week) => hasEnded(week, beforeMs));
+    for (const week of signal.aborted ? [] : old) {
+      changes.push(await dropPartition(pool, { table, week }, (tx) => holdsOpen(tx, week)));
+    }
+  }
+  return changes;
+}
+
+/**
+ * Whether a week is still needed: something in it is open, an operator's action has not
+ * reached it, or a key stands for something in it. What has settled stays so,
+ * and nothing is accepted under an id that old, so the answer holds until the partition is gone.
+ */
+async function holdsOpen(tx: Transaction, week: Week): Promise<boolean> {
+  const owner = week.prefix === 'msg' ? 'half_message' : 'saga';
+  const { rows } = await tx.query<{ isHeld: boolean }>(
+    `select exists (select from settle.${owner} where id >= $1 and id < $2 and finished_at is null)
+         or exists (select from settle.operator_action where saga_id >= $1 and saga_id < $2 and delivered_at is null)
+         or exists (select from settle.idempotency_key where owner_id >= $1 and owner_id < $2) as "isHeld"`,
+    [...boundsOf(week)],
+  );
+  return rows[0]!.isHeld;
+}
