@@ -11,6 +11,7 @@ import type { Config } from './config.js';
 import { migrate } from './db/migrate.js';
 import { seedCustomers } from './db/orders.js';
 import { seedInvoices } from './db/payments.js';
+import { HORIZONS } from './horizons.js';
 import { createPool, withTransaction, type Transaction } from './db/pool.js';
 import { checkDatabase, connectTemporal, reasonOf } from './reach.js';
 import { contractsOf } from './saga/contracts.js';
@@ -21,6 +22,7 @@ import {
   type ParticipantDatabases,
   type ParticipantName,
 } from './samples/participants.js';
+import { assertWindows, resendMs } from './saga/windows.js';
 import type { Wrap } from './saga/wrap.js';
 import { startWorker } from './worker.js';
 
@@ -54,11 +56,12 @@ const API_DEFINITIONS = { placeOrder: placeOrderSaga, payInvoice: payInvoiceSaga
  * Starts the roles, all of them or none. The API starts while Temporal is away, as its sagas wait in the ledger;
  * everything else must be reachable.
  *
- * @throws Error, one line, that names the setting that is missing, or the server that cannot be reached
+ * @throws Error, one line, that names the setting that is missing or too short, or the server that cannot be reached
  */
 export async function startRoles(options: RolesOptions): Promise<RunningRoles> {
   const { roles } = options;
   requireSettings(options.config, roles);
+  assertWindows(options.config.windows, HORIZONS);
   const stops: Stop[] = [];
   try {
     const participants = roles.includes('participants') ? await addParticipants(options, stops) : undefined;
@@ -134,10 +137,11 @@ async function checkParticipantDatabases(config: Config): Promise<ParticipantDat
 
 async function addParticipants({ config, logger, wrap }: RolesOptions, stops: Stop[]): Promise<RunningRoles['urls']> {
   const databases = await checkParticipantDatabases(config);
-  const { host, inventoryPort, accountsPort, profilesPort } = config;
+  const { host, inventoryPort, accountsPort, profilesPort, windows } = config;
   const participants = await startParticipants({
     ...{ host, inventoryPort, accountsPort, profilesPort, ...databases },
     ...{ logger, wrap },
+    inbox: { windowMs: windows.inboxMs, resendMs: resendMs(HORIZONS, windows.manualMs) },
   });
   stops.unshift(() => participants.stop());
   return participants.urls;

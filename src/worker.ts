@@ -22,6 +22,8 @@ import { createSagaActivities, type ActivityDependencies } from '../activities/s
 import { scanOperatorActions, scanSagas, type SagaRestarter } from '../activities/scan.js';
 import { definitions } from '../workflows/definitions.js';
 import type { Config } from './config.js';
+import { keepLedger } from './db/retention.js';
+import { startUpkeep } from './db/upkeep.js';
 import { listOpenSteps } from './db/saga-scan.js';
 import type { LocalWork } from './saga/local-work.js';
 import { unwrapped, type Wrap } from './saga/wrap.js';
@@ -98,12 +100,16 @@ export async function startWorker(dependencies: WorkerDependencies): Promise<Run
   });
   const finished = worker.run();
   const kept = keepPrepared(dependencies, stopping.signal);
+  const upkeep = startUpkeep({
+    round: (signal) => keepLedger(pool, config.windows, signal),
+    logger: dependencies.logger,
+  });
   return {
     finished,
     stop: once(async () => {
       stopping.abort();
       if (worker.getState() === 'RUNNING') worker.shutdown();
-      await Promise.all([kept, finished.catch(() => undefined)]);
+      await Promise.all([kept, upkeep.stop(), finished.catch(() => undefined)]);
       await Promise.all([router.close(), checkBackClient.close()]);
     }),
   };

@@ -97,6 +97,8 @@ export interface ConfirmedMessage {
   readonly type: string;
   readonly payload: unknown;
   readonly revision: number;
+  /** Whether an operator has confirmed that this revision may repeat its effect. */
+  readonly mayRepeat: boolean;
   readonly preparedAt: Date;
   readonly isDelivered: boolean;
 }
@@ -113,7 +115,8 @@ export async function claimDelivery(pool: pg.Pool, messageId: string): Promise<C
               set attempts = attempts + case state when 'delivered' then 0 else 1 end,
                   state = case state when 'parked' then 'confirmed' else state end, park_reason = null
             where id = $1 and verdict = 'committed'
-            returning tenant_id as "tenantId", type, payload, revision, prepared_at as "preparedAt",
+            returning tenant_id as "tenantId", type, payload, revision,
+                      coalesce(may_repeat = revision, false) as "mayRepeat", prepared_at as "preparedAt",
                       state = 'delivered' as "isDelivered"`,
     values: [messageId],
   });

@@ -1,7 +1,8 @@
 import { fileURLToPath } from 'node:url';
 import pg from 'pg';
 import { runner } from 'node-pg-migrate';
-import { createLedgerPartitions } from './retention.js';
+import { createAllPartitions } from './partitions.js';
+import { LEDGER_TABLES } from './retention.js';
 
 const FOLDER = fileURLToPath(new URL('./migrations/', import.meta.url));
 
@@ -31,23 +32,11 @@ export async function migrate(url: string): Promise<void> {
       checkOrder: true,
       log: () => undefined,
     });
-    await partition(url);
+    await createAllPartitions(url, LEDGER_TABLES);
   } catch (cause) {
     const { database, host, port } = client;
     throw new Error(`migrating '${database ?? '?'}' on ${host}:${port} failed: ${(cause as Error).message}`, { cause });
   } finally {
     await client.end();
-  }
-}
-
-/** With connections of its own, without time limits: after the migration that partitions it moves every row of the ledger. */
-async function partition(url: string): Promise<void> {
-  const pool = new pg.Pool({ connectionString: url, max: 1, application_name: 'settle-migrate' });
-  pool.on('error', () => undefined);
-  try {
-    let isBusy = true;
-    while (isBusy) isBusy = (await createLedgerPartitions(pool)).some(({ outcome }) => outcome === 'busy');
-  } finally {
-    await pool.end();
   }
 }

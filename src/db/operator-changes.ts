@@ -19,6 +19,14 @@ export async function reopenEffect(tx: Transaction, effect: EffectId): Promise<v
   await tx.query(`delete from settle.step_effect where effect_key = $1 and status = 'rejected'`, [effectKey(effect)]);
 }
 
+/**
+ * Notes that an operator has confirmed that a message may repeat its effect: its participant need not remember it any more.
+ * For the revision that stands, so after {@link reopenEffect} or {@link editMessage}.
+ */
+export async function permitRepeat(tx: Transaction, effect: EffectId): Promise<void> {
+  await tx.query('update settle.message_log set may_repeat = revision where effect_key = $1', [effectKey(effect)]);
+}
+
 /** Another payload under the same effect key: a later answer to the old revision no longer counts. */
 export async function editMessage(tx: Transaction, effect: EffectId, payload: unknown): Promise<void> {
   await tx.query(

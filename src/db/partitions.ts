@@ -1,4 +1,4 @@
-import type pg from 'pg';
+import pg from 'pg';
 import { idBound } from '../saga/ids.js';
 import { withTransaction, type Transaction } from './pool.js';
 
@@ -106,6 +106,23 @@ export async function createPartitions(
   return names.map((name) => ({ name, outcome: isDone ? 'created' : 'busy' }));
 }
 
+/**
+ * The same for several tables of a database that was just migrated, until nothing is missing. Without limits of time, as the rows
+ * of a table that was not partitioned before may be many.
+ */
+export async function createAllPartitions(url: string, tables: readonly WeeklyTable[]): Promise<void> {
+  const pool = new pg.Pool({ connectionString: url, max: 1, application_name: 'settle-migrate' });
+  pool.on('error', () => undefined);
+  try {
+    for (const table of tables) {
+      let isBusy = true;
+      while (isBusy) isBusy = (await createPartitions(pool, table)).some(({ outcome }) => outcome === 'busy');
+    }
+  } finally {
+    await pool.end();
+  }
+}
+
 async function findMissing(db: Transaction, table: WeeklyTable, sinceMs: number): Promise<readonly Week[]> {
   const nowMs = await databaseNow(db);
   const thisWeek = weekOf(nowMs);
@@ -120,13 +137,13 @@ async function findMissing(db: Transaction, table: WeeklyTable, sinceMs: number)
 /** The weeks of the rows in the default partition; of what is no id of ours there is none. */
 async function findStrayed(db: Transaction, { name, key, prefixes }: WeeklyTable): Promise<readonly Week[]> {
   const { rows } = await db.query<{ prefix: string; ms: number }>(
-    `select distinct prefix, ('x' || hex)::bit(48)::bigint as ms
+    `select distinct prefix, ('x' || hex)::bit(48)::bigint::float8 as ms
        from ${name}_default, lateral (select split_part(${key}, '_', 1) as prefix,
               left(replace(split_part(${key}, '_', 2), '-', ''), 12) as hex) as parts
       where ${key} ~ '^[a-z]+_[0-9a-f]{8}-[0-9a-f]{4}-7' and prefix = any($1)`,
     [prefixes],
   );
-  return rows.map(({ prefix, ms }) => ({ prefix, startMs: weekOf(Number(ms)) }));
+  return rows.map(({ prefix, ms }) => ({ prefix, startMs: weekOf(ms) }));
 }
 
 /** Filled before it is attached, so that no reader ever misses a row. */

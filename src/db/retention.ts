@@ -23,37 +23,25 @@ export const LEDGER_TABLES: readonly WeeklyTable[] = [
   { name: 'settle.half_message', key: 'id', prefixes: ['msg'] },
 ];
 
-/** What one round of upkeep did. */
-export interface Upkeep {
-  readonly partitions: readonly PartitionChange[];
-  /** Idempotency keys whose window has ended. */
-  readonly forgottenKeys: number;
-}
-
 /**
  * One round of the ledger's upkeep: partitions for the weeks to come, idempotency keys past their window forgotten, weeks past
  * the retention dropped unless something in them is open. Any number of processes may run it at once; killed at any point,
  * the next round goes on.
  *
  * @param signal ends the round after what is under way
+ * @returns what became of the partitions
  */
 export async function keepLedger(
   pool: pg.Pool,
   { keyMs, retentionMs }: Pick<Windows, 'keyMs' | 'retentionMs'>,
   signal: AbortSignal,
-): Promise<Upkeep> {
-  const created = await createLedgerPartitions(pool);
+): Promise<readonly PartitionChange[]> {
+  const created: PartitionChange[] = [];
+  for (const table of LEDGER_TABLES) created.push(...(await createPartitions(pool, table)));
   const nowMs = await databaseNow(pool);
-  const forgottenKeys = await forgetKeys(pool, nowMs - keyMs, signal);
+  await forgetKeys(pool, nowMs - keyMs, signal);
   const dropped = await dropOldWeeks(pool, nowMs - retentionMs, signal);
-  return { partitions: [...created, ...dropped], forgottenKeys };
-}
-
-/** Makes sure that every table of the ledger has partitions for the weeks to come. */
-export async function createLedgerPartitions(pool: pg.Pool): Promise<readonly PartitionChange[]> {
-  const changes: PartitionChange[] = [];
-  for (const table of LEDGER_TABLES) changes.push(...(await createPartitions(pool, table)));
-  return changes;
+  return [...created, ...dropped];
 }
 
 const KEY_BATCH = 1_000;
@@ -62,8 +50,7 @@ const KEY_BATCH = 1_000;
  * Forgets keys by deleting their rows, some at a time: a key must be unique over all weeks, which no partitioned table can promise.
  * The rows are small, and their order is that of their index, so a batch costs the same however many are left.
  */
-async function forgetKeys(pool: pg.Pool, beforeMs: number, signal: AbortSignal): Promise<number> {
-  let forgotten = 0;
+async function forgetKeys(pool: pg.Pool, beforeMs: number, signal: AbortSignal): Promise<void> {
   for (const prefix of ['sg', 'msg']) {
     let batch: number | null = KEY_BATCH;
     while (batch === KEY_BATCH && !signal.aborted) {
@@ -73,10 +60,8 @@ async function forgetKeys(pool: pg.Pool, beforeMs: number, signal: AbortSignal):
             order by owner_id limit ${KEY_BATCH} for update skip locked)`,
         [idBound(prefix, 0), idBound(prefix, beforeMs)],
       ));
-      forgotten += batch ?? 0;
     }
   }
-  return forgotten;
 }
 
 async function dropOldWeeks(pool: pg.Pool, beforeMs: number, signal: AbortSignal): Promise<readonly PartitionChange[]> {

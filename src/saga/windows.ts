@@ -15,6 +15,24 @@ export interface Windows {
   readonly inboxMs: number;
 }
 
+const DAY_MS = 86_400_000;
+
+/** What holds unless an installation says otherwise. */
+export const DEFAULT_WINDOWS: Windows = {
+  keyMs: 7 * DAY_MS,
+  retentionMs: 30 * DAY_MS,
+  manualMs: 14 * DAY_MS,
+  inboxMs: 30 * DAY_MS,
+};
+
+/** What a participant remembers, and what its senders need it to. */
+export interface InboxWindow {
+  /** How long it remembers what it has applied, in ms from the moment in the effect key. */
+  readonly windowMs: number;
+  /** For how long its senders may send a message again, in ms; a sender says it in its log when it starts. */
+  readonly resendMs: number;
+}
+
 /** For how long something is sent again by itself, counted from the moment in its id. */
 export interface Horizon {
   /** For people, e.g. `saga 'place-order'`. */
@@ -26,8 +44,6 @@ export interface Horizon {
 export class WindowError extends Error {
   override readonly name = 'WindowError';
 }
-
-const DAY_MS = 86_400_000;
 
 /**
  * How long a saga may be under way by itself: each step uses up its budget, then each that has an undo uses up that one's.

@@ -29,6 +29,10 @@ drop index settle.step_effect_by_saga;
 -- compared with ids of the saga's collation, or its index would not be used
 alter table settle.operator_action alter column saga_id type text collate "C";
 
+-- the revision of which an operator has confirmed that it may repeat its effect: participants need not remember it
+alter table settle.message_log add column may_repeat int;
+alter table settle.half_message add column may_repeat int;
+
 do $$
 declare
   fk record;
