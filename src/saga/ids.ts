@@ -104,6 +104,6 @@ export function timeOfId(text: string): number | undefined {
  * @example idBound('sg', 1755692203548) // 'sg_0198c5a0-7e1c'
  */
 export function idBound(prefix: string, ms: number): string {
-  const hex = ms.toString(16).padStart(12, '0');
+  const hex = Math.floor(ms).toString(16).padStart(12, '0');
   return `${prefix}_${hex.slice(0, 8)}-${hex.slice(8)}`;
 }
