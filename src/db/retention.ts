@@ -18,7 +18,7 @@ import type { Transaction } from './pool.js';
 export const LEDGER_TABLES: readonly WeeklyTable[] = [
   { name: 'settle.saga_event', key: 'saga_id', prefixes: ['sg'] },
   { name: 'settle.step_effect', key: 'effect_key', prefixes: ['sg'] },
-  { name: 'settle.message_log', key: 'effect_key', prefixes: ['sg'] },
+  { name: 'settle.message_log', key: 'effect_key', prefixes: ['sg', 'om'] },
   { name: 'settle.saga', key: 'id', prefixes: ['sg'] },
   { name: 'settle.half_message', key: 'id', prefixes: ['msg'] },
 ];
@@ -81,12 +81,18 @@ async function dropOldWeeks(pool: pg.Pool, beforeMs: number, signal: AbortSignal
  * and nothing is accepted under an id that old, so the answer holds until the partition is gone.
  */
 async function holdsOpen(tx: Transaction, week: Week): Promise<boolean> {
-  const owner = week.prefix === 'msg' ? 'half_message' : 'saga';
   const { rows } = await tx.query<{ isHeld: boolean }>(
-    `select exists (select from settle.${owner} where id >= $1 and id < $2 and finished_at is null)
+    `select exists (${OPEN[week.prefix]})
          or exists (select from settle.operator_action where saga_id >= $1 and saga_id < $2 and delivered_at is null)
          or exists (select from settle.idempotency_key where owner_id >= $1 and owner_id < $2) as "isHeld"`,
     [...boundsOf(week)],
   );
   return rows[0]!.isHeld;
 }
+
+/** What is open among the ids from $1 on and before $2, by their prefix: sagas, half messages, outbox messages. */
+const OPEN: Readonly<Record<string, string>> = {
+  sg: 'select from settle.saga where id >= $1 and id < $2 and finished_at is null',
+  msg: 'select from settle.half_message where id >= $1 and id < $2 and finished_at is null',
+  om: `select from settle.message_log where effect_key >= $1 and effect_key < $2 and status in ('pending', 'dead')`,
+};
