@@ -60,11 +60,13 @@ async function fill(client: pg.Client): Promise<readonly string[]> {
 
 const TABLES = ['saga', 'saga_event', 'step_effect', 'message_log', 'half_message', 'operator_action'];
 
-/** Every row as text, without the columns that came later. */
-async function dump(client: pg.Client): Promise<Record<string, string[]>> {
+type Row = Record<string, unknown>;
+
+/** Every row of every table. */
+async function dump(client: pg.Client): Promise<Record<string, Row[]>> {
   const entries = TABLES.map(async (table) => {
-    const { rows } = await client.query<{ row: string }>(
-      `select (to_jsonb(t) - 'may_repeat')::text as row from settle.${table} t order by 1`,
+    const { rows } = await client.query<{ row: Row }>(
+      `select to_jsonb(t) as row from settle.${table} t order by txid, to_jsonb(t) ->> 'id', to_jsonb(t) ->> 'effect_key'`,
     );
     return [table, rows.map(({ row }) => row)] as const;
   });
@@ -81,7 +83,8 @@ test('partitioning a ledger in use keeps every row as it is, and each goes to it
     expect(before.saga_event).toHaveLength(2 * (AGES.length + 1));
     await Promise.all(Array.from({ length: 5 }, () => migrate(url)));
     await withClient(url, async (client) => {
-      expect(await dump(client)).toEqual(before);
+      // columns may have been added since
+      expect(await dump(client)).toMatchObject(before);
       const { rows } = await client.query(
         'select id from settle.saga_default union all select effect_key from settle.message_log_default',
       );

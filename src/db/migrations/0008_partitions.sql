@@ -22,8 +22,8 @@ alter table settle.half_message drop constraint half_message_idempotency;
 -- Uniqueness within a partition must name its key. A saga's effects are found by the beginning of their keys.
 alter table settle.saga_event drop constraint saga_event_pkey, add primary key (saga_id, id);
 drop index settle.saga_event_by_saga;
-alter table settle.message_log drop constraint message_log_pkey, drop constraint message_log_effect_key_key, add primary key (effect_key);
-drop index settle.message_log_by_saga;
+alter table settle.message_log drop constraint if exists message_log_pkey, drop constraint message_log_effect_key_key, add primary key (effect_key);
+drop index if exists settle.message_log_by_saga;
 drop index settle.step_effect_by_saga;
 
 -- compared with ids of the saga's collation, or its index would not be used
@@ -33,40 +33,49 @@ alter table settle.operator_action alter column saga_id type text collate "C";
 alter table settle.message_log add column may_repeat int;
 alter table settle.half_message add column may_repeat int;
 
+-- A foreign key into a partitioned table would make dropping a week a scan of every table that refers to it. What belongs together
+-- is written in one transaction that has locked the saga's row, and dropped in the order children, saga.
 do $$
 declare
   fk record;
-  weekly record;
-  triggers text[];
-  definition text;
 begin
-  -- A foreign key into a partitioned table would make dropping a week a scan of every table that refers to it. What belongs together
-  -- is written in one transaction that has locked the saga's row, and dropped in the order children, saga.
   for fk in select conrelid::regclass as owner, conname from pg_constraint
              where contype = 'f' and confrelid in ('settle.saga'::regclass, 'settle.message_log'::regclass, 'settle.half_message'::regclass) loop
     execute format('alter table %s drop constraint %I', fk.owner, fk.conname);
   end loop;
+end $$;
 
-  -- Each old table becomes the default partition of its successor; its rows move to their weeks right after this migration.
-  for weekly in select * from (values ('saga', 'id'), ('saga_event', 'saga_id'), ('step_effect', 'effect_key'),
-                                      ('message_log', 'effect_key'), ('half_message', 'id')) as t (name, key) loop
-    select coalesce(array_agg(pg_get_triggerdef(oid)), '{}') into triggers
-      from pg_trigger where tgrelid = format('settle.%I', weekly.name)::regclass and not tgisinternal;
-    for definition in select tgname from pg_trigger where tgrelid = format('settle.%I', weekly.name)::regclass and not tgisinternal loop
-      execute format('drop trigger %I on settle.%I', definition, weekly.name);
-    end loop;
-    execute format('alter table settle.%I alter column %I type text collate "C"', weekly.name, weekly.key);
-    execute format('alter table settle.%I rename to %s', weekly.name, weekly.name || '_default');
-    execute format('create table settle.%I (like settle.%I including all) partition by range (%I)',
-                   weekly.name, weekly.name || '_default', weekly.key);
-    if weekly.name in ('saga_event', 'message_log') then
-      execute format('alter table settle.%I alter column id drop identity', weekly.name || '_default');
-      execute format('select setval(pg_get_serial_sequence(%L, ''id''), (select coalesce(max(id), 0) + 1 from settle.%I), false)',
-                     'settle.' || weekly.name, weekly.name || '_default');
-    end if;
-    execute format('alter table settle.%I attach partition settle.%I default', weekly.name, weekly.name || '_default');
-    foreach definition in array triggers loop
-      execute definition;
-    end loop;
+-- Partitions a table of this schema by a column that begins with an id and is in each of its unique indexes. The old table becomes the
+-- default partition of its successor, which has its columns, indexes, constraints and triggers; its rows move to their weeks
+-- right after the migration.
+create function settle.partition_by_week(name text, key text) returns void language plpgsql as $$
+declare
+  before   text := name || '_default';
+  triggers text[];
+  made     record;
+begin
+  select coalesce(array_agg(pg_get_triggerdef(oid)), '{}') into triggers
+    from pg_trigger where tgrelid = format('settle.%I', name)::regclass and not tgisinternal;
+  for made in select tgname from pg_trigger where tgrelid = format('settle.%I', name)::regclass and not tgisinternal loop
+    execute format('drop trigger %I on settle.%I', made.tgname, name);
+  end loop;
+  execute format('alter table settle.%I alter column %I type text collate "C"', name, key);
+  execute format('alter table settle.%I rename to %I', name, before);
+  execute format('create table settle.%I (like settle.%I including all) partition by range (%I)', name, before, key);
+  -- numbers go on where they were
+  for made in select attname as number from pg_attribute where attrelid = format('settle.%I', before)::regclass and attidentity <> '' loop
+    execute format('alter table settle.%I alter column %I drop identity', before, made.number);
+    execute format('select setval(pg_get_serial_sequence(%L, %L), (select coalesce(max(%I), 0) + 1 from settle.%I), false)',
+                   'settle.' || name, made.number, made.number, before);
+  end loop;
+  execute format('alter table settle.%I attach partition settle.%I default', name, before);
+  for made in select unnest(triggers) as definition loop
+    execute made.definition;
   end loop;
 end $$;
+
+select settle.partition_by_week('saga', 'id');
+select settle.partition_by_week('saga_event', 'saga_id');
+select settle.partition_by_week('step_effect', 'effect_key');
+select settle.partition_by_week('message_log', 'effect_key');
+select settle.partition_by_week('half_message', 'id');
