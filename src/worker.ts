@@ -22,6 +22,7 @@ import { createSagaActivities, type ActivityDependencies } from '../activities/s
 import { scanOperatorActions, scanSagas, type SagaRestarter } from '../activities/scan.js';
 import { definitions } from '../workflows/definitions.js';
 import type { Config } from './config.js';
+import { createPool } from './db/pool.js';
 import { keepLedger } from './db/retention.js';
 import { startUpkeep } from './db/upkeep.js';
 import { listOpenSteps } from './db/saga-scan.js';
@@ -69,8 +70,10 @@ export async function startWorker(dependencies: WorkerDependencies): Promise<Run
   await checkOpenSagas(pool);
   const router = wrap('router', createRouter(config.routes));
   const checkBackClient = createCheckBackClient();
+  // a step asks for rows by their keys only: planned once, its statements cost no more for the partitions
+  const byKey = createPool(config.databaseUrl!, { name: 'settle-steps', plansOnce: true });
   const activities = {
-    ...createSagaActivities({ pool, router, definitions, localWorks: wrap('localWorks', localWorks()) }),
+    ...createSagaActivities({ pool: byKey, router, definitions, localWorks: wrap('localWorks', localWorks()) }),
     ...createHalfMessageActivities({ pool, router, checkBackClient }),
     ...createScanActivities({
       pool,
@@ -110,7 +113,7 @@ export async function startWorker(dependencies: WorkerDependencies): Promise<Run
       stopping.abort();
       if (worker.getState() === 'RUNNING') worker.shutdown();
       await Promise.all([kept, upkeep.stop(), finished.catch(() => undefined)]);
-      await Promise.all([router.close(), checkBackClient.close()]);
+      await Promise.all([router.close(), checkBackClient.close(), byKey.end()]);
     }),
   };
 }

@@ -6,6 +6,7 @@ import { listParked } from '../db/parked-queries.js';
 import { findPayment } from '../db/payments.js';
 import { findRegistration } from '../db/registrations.js';
 import { listScanCounts } from '../db/scan-counts.js';
+import { countStrayed } from '../db/retention.js';
 import {
   countOpenByState,
   findEffectEnds,
@@ -38,6 +39,7 @@ const QUERIES = {
   listParked,
   recordOperatorAction,
   markDelivered,
+  countStrayed,
   ping,
 } as const;
 type Queries = typeof QUERIES;

@@ -3,6 +3,7 @@ import { SAGA_STATES } from '../saga/state.js';
 import { addHalfMessageGauge } from './half-message-metrics.js';
 import type { Ledger } from './ledger.js';
 import { addScanMetrics } from './scan-metrics.js';
+import { addPartitionGauge } from './partition-metrics.js';
 import type { ProblemName } from './problems.js';
 
 /** How old the count of open sagas may be: scrapers may be many. */
@@ -29,7 +30,7 @@ export interface Metrics {
 
 /** The metrics of one API, in a registry of their own. */
 export function createMetrics(
-  ledger: Pick<Ledger, 'countOpenByState' | 'countOpenHalfMessages' | 'listScanCounts'>,
+  ledger: Pick<Ledger, 'countOpenByState' | 'countOpenHalfMessages' | 'listScanCounts' | 'countStrayed'>,
 ): Metrics {
   const registry = new Registry();
   collectDefaultMetrics({ register: registry });
@@ -71,6 +72,7 @@ export function createMetrics(
   });
   addHalfMessageGauge(registry, ledger);
   addScanMetrics(registry, ledger);
+  addPartitionGauge(registry, ledger);
   return {
     countAccepted: (type) => accepted.inc({ type }),
     countReplayed: (type) => replayed.inc({ type }),

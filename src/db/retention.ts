@@ -44,6 +44,15 @@ export async function keepLedger(
   return [...created, ...dropped];
 }
 
+/** How many rows lie in no week: their partition was not there in time, or their id is none of ours. Counted no further than 10,000 a table. */
+export async function countStrayed(pool: pg.Pool): Promise<number> {
+  const counts = LEDGER_TABLES.map(
+    ({ name }) => `(select count(*) from (select from ${name}_default limit 10000) as t)`,
+  );
+  const { rows } = await pool.query<{ count: number }>(`select ${counts.join(' + ')} as count`);
+  return rows[0]!.count;
+}
+
 const KEY_BATCH = 1_000;
 
 /**

@@ -3,7 +3,7 @@ import type { Reason } from '../saga/errors.js';
 import type { StepAction } from '../saga/ids.js';
 import type { OperatorAction, Parked } from '../saga/operator.js';
 import type { Plan } from '../saga/plan.js';
-import type { SagaState } from '../saga/state.js';
+import { isTerminal, type SagaState } from '../saga/state.js';
 import { effectsOf } from './effects-of.js';
 
 /** A saga as a list shows it. */
@@ -109,6 +109,8 @@ export async function listSagas(pool: pg.Pool, filter: SagaFilter): Promise<read
     values.push(value);
     conditions.push(`${condition} $${values.length}`);
   };
+  // all but the few that are open have settled: their index finds them, however many that are
+  if (filter.state && !isTerminal(filter.state)) conditions.push('s.finished_at is null');
   add('s.type =', filter.type);
   add('s.state =', filter.state);
   add('s.business_key =', filter.businessKey);
