@@ -105,7 +105,7 @@ describe('partitions', () => {
     const dying = {
       query: async (...args: Parameters<pg.Client['query']>) => {
         const answer = await client.query(...(args as unknown as [string]));
-        if (String(args[0]).startsWith('with moved')) {
+        if ((args[0] as unknown as string).startsWith('with moved')) {
           isKilled = true;
           await pool.query('select pg_terminate_backend($1)', [rows[0]!.pid]);
         }
