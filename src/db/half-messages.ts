@@ -1,6 +1,7 @@
 import type pg from 'pg';
 import type { Reason } from '../saga/errors.js';
 import type { CheckPlan, HalfMessageStart, HalfMessageState, Verdict } from '../saga/half-message.js';
+import { storeOnce } from './store-once.js';
 
 /** A half message as a producer asks for it. */
 export interface NewHalfMessage {
@@ -65,11 +66,10 @@ const START_GRACE = '3 seconds';
 
 /** Stores a half message, or finds the one that the same key was accepted for. */
 export async function prepareHalfMessage(pool: pg.Pool, message: NewHalfMessage): Promise<PreparedMessage> {
-  // neither: the key's window has ended between the two statements, and it is free again
-  const prepared =
-    (await insertPrepared(pool, message)) ?? (await findByKey(pool, message)) ?? (await insertPrepared(pool, message));
-  if (prepared) return prepared;
-  throw new Error(`the key '${message.idempotencyKey}' stands for a message that the ledger does not hold`);
+  return storeOnce(
+    () => insertPrepared(pool, message),
+    () => findByKey(pool, message),
+  );
 }
 
 async function insertPrepared(pool: pg.Pool, message: NewHalfMessage): Promise<PreparedMessage | undefined> {

@@ -5,6 +5,7 @@ import { allSteps, type Plan } from '../saga/plan.js';
 import { isTerminal, type SagaOutcome, type SagaStart, type SagaState, type StateRecord } from '../saga/state.js';
 import { effectsOf } from './effects-of.js';
 import type { Transaction } from './pool.js';
+import { storeOnce } from './store-once.js';
 
 /** A saga as a client asks for it. */
 export interface NewSaga {
@@ -45,10 +46,10 @@ const START_GRACE = '3 seconds';
  * of many identical requests at the same moment one inserts, the others wait for its commit and read it.
  */
 export async function acceptSaga(pool: pg.Pool, saga: NewSaga): Promise<AcceptedSaga> {
-  // neither: the key's window has ended between the two statements, and it is free again
-  const accepted = (await insertSaga(pool, saga)) ?? (await findByKey(pool, saga)) ?? (await insertSaga(pool, saga));
-  if (accepted) return accepted;
-  throw new Error(`the key '${saga.idempotencyKey}' stands for a saga that the ledger does not hold`);
+  return storeOnce(
+    () => insertSaga(pool, saga),
+    () => findByKey(pool, saga),
+  );
 }
 
 async function insertSaga(pool: pg.Pool, saga: NewSaga): Promise<AcceptedSaga | undefined> {
