@@ -1,5 +1,8 @@
-/** A key ends once in its window: a second round finds what others have stored under it meanwhile. */
+/** A key ends once in its window, and a week's partition is made once: a second round finds what others have done meanwhile. */
 const ROUNDS = 3;
+
+/** `check_violation` without the name of a constraint: the row was on its way to the default partition when its week was attached. */
+const CHECK_VIOLATION = '23514';
 
 /**
  * Stores something under a key, or finds what the key stands for already. Between the two statements the key's window may end;
@@ -13,8 +16,13 @@ export async function storeOnce<Stored>(
   find: () => Promise<Stored | undefined>,
 ): Promise<Stored> {
   for (let round = 0; round < ROUNDS; round += 1) {
-    const stored = (await insert()) ?? (await find());
+    const stored = (await insert().catch(skipIfMoved)) ?? (await find());
     if (stored) return stored;
   }
   throw new Error('an idempotency key stands for something that the ledger does not hold');
+}
+
+function skipIfMoved(error: unknown): undefined {
+  const { code, constraint } = error as { code?: string; constraint?: string };
+  if (code !== CHECK_VIOLATION || constraint !== undefined) throw error;
 }
