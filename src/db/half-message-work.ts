@@ -90,7 +90,7 @@ export interface ConfirmedMessage {
   readonly type: string;
   readonly payload: unknown;
   readonly revision: number;
-  readonly preparedAt: Date;
+  readonly recordedAt: Date;
   readonly isDelivered: boolean;
 }
 
@@ -106,7 +106,7 @@ export async function claimDelivery(pool: pg.Pool, messageId: string): Promise<C
               set attempts = attempts + case state when 'delivered' then 0 else 1 end,
                   state = case state when 'parked' then 'confirmed' else state end, park_reason = null
             where id = $1 and verdict = 'committed'
-            returning tenant_id as "tenantId", type, payload, revision, prepared_at as "preparedAt",
+            returning tenant_id as "tenantId", type, payload, revision, prepared_at as "recordedAt",
                       state = 'delivered' as "isDelivered"`,
     values: [messageId],
   });
