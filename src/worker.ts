@@ -15,12 +15,17 @@ import * as orders from '../activities/orders.js';
 import * as payments from '../activities/payments.js';
 import { createHalfMessageActivities } from '../activities/half-message-activities.js';
 import { scanHalfMessages, type HalfMessageRestarter } from '../activities/half-message-scan.js';
+import { createOutboxActivities } from '../activities/outbox-activities.js';
+import { scanOutbox, type OutboxRestarter } from '../activities/outbox-scan.js';
 import { withQuickAttempts } from '../activities/quick-attempts.js';
+import { startRelay } from '../activities/relay.js';
 import * as registrations from '../activities/registrations.js';
 import { createSagaActivities, type ActivityDependencies } from '../activities/saga-activities.js';
 import { scanOnce, type SagaRestarter } from '../activities/scan.js';
 import { definitions } from '../workflows/definitions.js';
 import type { Config } from './config.js';
+import { listen } from './db/listen.js';
+import { OUTBOX_CHANNEL } from './db/outbox.js';
 import { listOpenSteps } from './db/saga-scan.js';
 import type { LocalWork } from './saga/local-work.js';
 import { unwrapped, type Wrap } from './saga/wrap.js';
@@ -37,6 +42,7 @@ export interface WorkerDependencies {
   readonly connection: NativeConnection;
   readonly restarter: SagaRestarter;
   readonly halfMessages: HalfMessageRestarter;
+  readonly outbox: OutboxRestarter;
   /** Called, at most every 10 s, when sagas cannot be started: what Temporal may have lost is set up again. */
   readonly repair: () => Promise<void>;
   readonly logger: Logger;
@@ -56,12 +62,12 @@ const SCAN_EVERY_MS = 1_000;
 const REPAIR_EVERY_MS = 10_000;
 
 /**
- * Starts the worker: the workflows, their activities, and the ledger scan.
+ * Starts the worker: the workflows, their activities, the relay of the outbox, and the ledger scan.
  *
  * @throws Error when a message type has no route, or when open sagas need steps that this release does not have
  */
 export async function startWorker(dependencies: WorkerDependencies): Promise<RunningWorker> {
-  const { config, pool, wrap = unwrapped } = dependencies;
+  const { config, pool, logger, wrap = unwrapped } = dependencies;
   checkRoutes(config);
   await checkOpenSagas(pool);
   const router = wrap('router', createRouter(config.routes));
@@ -69,6 +75,7 @@ export async function startWorker(dependencies: WorkerDependencies): Promise<Run
   const activities = {
     ...createSagaActivities({ pool, router, definitions, localWorks: wrap('localWorks', localWorks()) }),
     ...createHalfMessageActivities({ pool, router, checkBackClient }),
+    ...createOutboxActivities({ pool }),
   };
   const worker = await Worker.create({
     ...workflowCode(),
@@ -85,13 +92,20 @@ export async function startWorker(dependencies: WorkerDependencies): Promise<Run
     shutdownGraceTime: '10s',
     shutdownForceTime: '15s',
   });
+  const onError = (err: Error): void =>
+    logger.warn({ err }, 'nobody tells of new outbox messages; they are polled for');
   const finished = worker.run();
   const scan = startScan(dependencies);
+  const relay = startRelay({
+    ...{ pool, router, logger },
+    routes: config.routes,
+    listen: (onWake) => listen({ url: config.databaseUrl!, channel: OUTBOX_CHANNEL, onWake, onError }),
+  });
   return {
     finished,
     stop: once(async () => {
       if (worker.getState() === 'RUNNING') worker.shutdown();
-      await Promise.all([scan.stop(), finished.catch(() => undefined)]);
+      await Promise.all([scan.stop(), relay.stop(), finished.catch(() => undefined)]);
       await Promise.all([router.close(), checkBackClient.close()]);
     }),
   };
@@ -162,14 +176,18 @@ async function checkOpenSagas(pool: pg.Pool): Promise<void> {
  * Runs the scan beside Temporal, not in it: it is what rebuilds Temporal after a loss.
  * Rounds never overlap, and a failing one is only reported.
  */
-function startScan({ pool, restarter, halfMessages, repair, logger }: WorkerDependencies): { stop(): Promise<void> } {
+function startScan({ pool, restarter, halfMessages, outbox, repair, logger }: WorkerDependencies): {
+  stop(): Promise<void>;
+} {
   const stopping = new AbortController();
   let repairedAt = 0;
   const round = async (): Promise<void> => {
     const sagas = await scanOnce(pool, restarter, stopping.signal);
     const messages = await scanHalfMessages(pool, halfMessages, stopping.signal);
-    const failed = sagas.failed + messages.failed;
-    if (sagas.started + messages.started + failed > 0) logger.info({ ...sagas, messages }, 'ledger scan');
+    const sent = await scanOutbox(pool, outbox, stopping.signal);
+    const failed = sagas.failed + messages.failed + sent.failed;
+    if (sagas.started + messages.started + sent.started + failed > 0)
+      logger.info({ ...sagas, messages, outbox: sent }, 'ledger scan');
     if (failed === 0 || Date.now() - repairedAt < REPAIR_EVERY_MS) return;
     repairedAt = Date.now();
     await repair();
