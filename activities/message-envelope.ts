@@ -18,12 +18,16 @@ export interface PlainMessage {
  * @param source the CloudEvents `source`
  */
 export function envelopeOf(source: string, message: PlainMessage): Envelope {
-  const { messageId, tenantId, type, payload, revision, recordedAt } = message;
   return {
-    ...{ source, messageId, tenantId, type, payload, revision },
-    time: recordedAt.toISOString(),
+    messageId: message.messageId,
+    source,
+    type: message.type,
+    time: message.recordedAt.toISOString(),
     // it belongs to no saga: its own id stands where a saga's would
-    sagaId: messageId,
-    effectKey: messageEffectKey(messageId),
+    sagaId: message.messageId,
+    tenantId: message.tenantId,
+    effectKey: messageEffectKey(message.messageId),
+    revision: message.revision,
+    payload: message.payload,
   };
 }

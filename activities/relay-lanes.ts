@@ -9,7 +9,7 @@ export interface Lanes {
   /**
    * Takes what was looked at: the claimed ones are sent as soon as their lane has a place.
    *
-   * @param sendBefore ms since the epoch; one that has not been sent by then is left to whoever claims it next
+   * @param sendBefore ms since the epoch; one that has not been sent by then is given back
    */
   take(messages: readonly OutboxMessage[], sendBefore: number): void;
   /** Sends nothing more, and waits for what is under way. */
@@ -23,6 +23,8 @@ export interface LanesOptions {
   readonly concurrency: number;
   /** Sends one and sees to its record; never rejects. */
   readonly send: (message: OutboxMessage) => Promise<void>;
+  /** Gives back what could not be sent in time. */
+  readonly giveBack: (messages: readonly OutboxMessage[]) => void;
   /** A lane that was filled has room again: there may be more for it. */
   readonly onRoom: () => void;
 }
@@ -35,29 +37,35 @@ interface Held {
 interface Lane {
   queue: Held[];
   sending: number;
-  /** Whether the last look filled it. */
+  /** What the look under way may bring. */
+  asked: number;
+  /** Whether the last look brought as many. */
   isFull: boolean;
 }
 
 /** Makes the lanes of one relay. */
-export function createLanes({ concurrency, send, onRoom }: LanesOptions): Lanes {
-  // as many again wait their turn, so that no place is empty while the next are being claimed
-  const capacity = 2 * concurrency;
+export function createLanes({ concurrency, send, giveBack, onRoom }: LanesOptions): Lanes {
+  // more wait their turn, so that no place is empty while the next are being claimed, and one claim brings many
+  const capacity = 8 * concurrency;
   const lanes = new Map<string, Lane>();
   const underWay = new Set<Promise<void>>();
   let isStopped = false;
   const roomIn = ({ queue, sending }: Lane): number => capacity - queue.length - sending;
   const laneOf = (type: string): Lane => {
-    const lane = lanes.get(type) ?? { queue: [], sending: 0, isFull: false };
+    const lane = lanes.get(type) ?? { queue: [], sending: 0, asked: capacity, isFull: false };
     lanes.set(type, lane);
     return lane;
   };
 
   const pump = (lane: Lane): void => {
+    const late: OutboxMessage[] = [];
     while (!isStopped && lane.sending < concurrency && lane.queue.length > 0) {
       const { message, sendBefore } = lane.queue.shift()!;
-      // this process has stood still: another relay may have it by now
-      if (Date.now() > sendBefore) continue;
+      // its participant is slow, or this process has stood still: another relay may take it at any moment
+      if (Date.now() > sendBefore) {
+        late.push(message);
+        continue;
+      }
       lane.sending += 1;
       const sent = send(message).finally(() => {
         lane.sending -= 1;
@@ -66,19 +74,23 @@ export function createLanes({ concurrency, send, onRoom }: LanesOptions): Lanes 
       });
       underWay.add(sent);
     }
-    if (!lane.isFull || roomIn(lane) < concurrency) return;
+    if (late.length > 0) giveBack(late);
+    if (!lane.isFull || roomIn(lane) < capacity / 2) return;
     lane.isFull = false;
     onRoom();
   };
 
   return {
     otherwise: capacity,
-    room: () => new Map([...lanes].map(([type, lane]) => [type, roomIn(lane)])),
+    room: () => {
+      for (const lane of lanes.values()) lane.asked = roomIn(lane);
+      return new Map([...lanes].map(([type, { asked }]) => [type, asked]));
+    },
     take: (messages, sendBefore) => {
       for (const type of new Set(messages.map((message) => message.type))) {
         const found = messages.filter((message) => message.type === type);
         const lane = laneOf(type);
-        lane.isFull = found.length >= roomIn(lane);
+        lane.isFull = found.length >= lane.asked;
         lane.queue.push(...found.filter(({ isQueued }) => !isQueued).map((message) => ({ message, sendBefore })));
         pump(lane);
       }

@@ -46,16 +46,19 @@ const QUEUED_MS = 250;
 export function startRelay(options: RelayOptions): Relay {
   const { pool, routes, logger, leaseMs = LEASE_MS, concurrency = CONCURRENCY } = options;
   const ordered = Object.keys(routes).filter((type) => routes[type]!.ordered);
+  const onError = (err: unknown): void => logger.warn({ err }, 'the relay cannot reach the outbox; it tries again');
+  // what cannot be given back now is free when its lease is over
+  const giveBack = (messages: readonly OutboxMessage[]): Promise<void> => releaseOutbox(pool, messages).catch(onError);
   const recorder = createRecorder({ pool, logger, onWoken: (inMs) => loop.wake(inMs) });
   const lanes: Lanes = createLanes({
     concurrency,
     send: async (message) => {
       const outcome = await attempt(options, message);
-      const { effectKey, attempts, firstSentAt } = message;
-      const ageMs = Date.now() - firstSentAt.getTime();
+      const { effectKey, attempts, ageMs } = message;
       const move = moveAfter({ attempt: attempts, ageMs, outcome }, Math.random());
       recorder.add({ effectKey, attempt: attempts, move });
     },
+    giveBack: (messages) => void giveBack(messages),
     onRoom: () => loop.wake(),
   });
   const look = async (): Promise<void> => {
@@ -65,16 +68,13 @@ export function startRelay(options: RelayOptions): Relay {
     if (messages.some(({ isQueued }) => isQueued)) loop.wake(QUEUED_MS);
     lanes.take(messages, sendBefore);
   };
-  const onError = (err: unknown): void =>
-    logger.warn({ err }, 'the relay could not look into the outbox; it tries again');
   const loop = createLoop({ look, everyMs: options.pollMs ?? POLL_MS, onError });
   const listener = options.listen(() => loop.wake());
   return {
     stop: async () => {
       await Promise.all([lanes.stop(), listener.stop(), loop.stop()]);
       await recorder.stop();
-      // what cannot be given back now is free when its lease is over
-      await releaseOutbox(pool, lanes.unsent()).catch(onError);
+      await giveBack(lanes.unsent());
     },
   };
 }

@@ -1,6 +1,7 @@
 import type pg from 'pg';
 import { countOpenHalfMessages, decideHalfMessage, findHalfMessage, prepareHalfMessage } from '../db/half-messages.js';
 import { findOrder } from '../db/order-queries.js';
+import { countOutbox, findOutboxMessage } from '../db/outbox-queries.js';
 import { findPayment } from '../db/payments.js';
 import { findRegistration } from '../db/registrations.js';
 import {
@@ -31,6 +32,8 @@ const QUERIES = {
   decideHalfMessage,
   findHalfMessage,
   countOpenHalfMessages,
+  findOutboxMessage,
+  countOutbox,
   ping,
 } as const;
 type Queries = typeof QUERIES;

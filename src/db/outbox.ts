@@ -26,8 +26,8 @@ export interface OutboxMessage {
   /** Attempts begun, this one included. */
   readonly attempts: number;
   readonly recordedAt: Date;
-  /** When its first attempt began. */
-  readonly firstSentAt: Date;
+  /** Since its first attempt began, in ms. */
+  readonly ageMs: number;
   /** Whether it waits for the one before it under its order key: then it was not claimed. */
   readonly isQueued: boolean;
 }
@@ -44,11 +44,13 @@ const QUEUED_LOOK = `case when ahead = 1
  * It looks at every row that is due, however late its transaction has committed. The types come by a loose scan of the
  * relay's index: one probe for each type that has open messages.
  *
+ * The keys are named once more as an array, as the planner cannot know how few they are: it would read the whole table.
+ *
  * @returns those claimed, and those found waiting for the one before them
  */
 export async function claimOutbox(pool: pg.Pool, claim: OutboxClaim): Promise<readonly OutboxMessage[]> {
   const { rows } = await pool.query<OutboxMessage>({
-    name: 'claim-outbox',
+    // not prepared by name: a plan made for arrays of any length joins them row by row
     text: `with recursive types as (
              (select type from settle.message_log where due_at is not null and not in_workflow order by type limit 1)
              union all
@@ -63,7 +65,8 @@ export async function claimOutbox(pool: pg.Pool, claim: OutboxClaim): Promise<re
                   where type = types.type and not in_workflow and due_at <= statement_timestamp()
                     and (leased_until is null or leased_until <= statement_timestamp())
                   order by due_at limit coalesce(room.free, $3) for update skip locked) as m),
-           looked as (
+           -- once: whatever reads it twice must not count twice
+           looked as materialized (
              select effect_key,
                     case when order_key is null or type <> all ($4) then 0 else (
                       select count(*) from (
@@ -77,9 +80,11 @@ export async function claimOutbox(pool: pg.Pool, claim: OutboxClaim): Promise<re
                   attempts = attempts + case ahead when 0 then 1 else 0 end,
                   first_sent_at = case ahead when 0 then coalesce(first_sent_at, clock_timestamp()) end,
                   leased_until = case ahead when 0 then statement_timestamp() + $5 * interval '1 ms' end
-             from looked where m.effect_key = looked.effect_key
+             from looked
+            where m.effect_key = looked.effect_key and m.effect_key = any (array(select effect_key from due))
            returning m.effect_key as "effectKey", 'om_' || m.message_id as "messageId", m.tenant_id as "tenantId", m.type,
-                     m.payload, m.revision, m.attempts, m.created_at as "recordedAt", m.first_sent_at as "firstSentAt",
+                     m.payload, m.revision, m.attempts, m.created_at as "recordedAt", 
+                     (extract(epoch from clock_timestamp() - m.first_sent_at) * 1000)::float8 as "ageMs",
                      m.is_queued as "isQueued"`,
     values: [[...claim.room.keys()], [...claim.room.values()], claim.otherwise, claim.ordered, claim.leaseMs],
   });
@@ -104,7 +109,7 @@ const STATUS = { delivered: 'sent', dead: 'dead', relay: 'pending', workflow: 'p
 export async function recordOutbox(pool: pg.Pool, records: readonly OutboxRecord[]): Promise<number> {
   const moves = records.map(({ move }) => move);
   const { rows } = await pool.query<{ woken: number }>({
-    name: 'record-outbox',
+    // not prepared by name, as above: 6 ms instead of 60 for 250 records
     text: `with given as (
              select * from unnest($1::text[], $2::int[], $3::text[], $4::jsonb[], $5::jsonb[], $6::text[], $7::float8[], $8::bool[])
                  as given (effect_key, attempt, status, result, reason, error, wait_ms, in_workflow)),
@@ -115,9 +120,10 @@ export async function recordOutbox(pool: pg.Pool, records: readonly OutboxRecord
                     finished_at = case when given.status <> 'pending' then clock_timestamp() end,
                     in_workflow = given.in_workflow, leased_until = null, scans = 0
                from given
-              where m.effect_key = given.effect_key and m.saga_id is null
-                and (m.status = 'pending' and m.attempts = given.attempt
-                     or m.status in ('pending', 'dead') and given.status = 'sent')
+              where m.effect_key = given.effect_key and m.effect_key = any ($1)
+                -- as a case, which the planner does not weigh: few rows are pending, and it would join row by row
+                and case m.status when 'pending' then m.attempts = given.attempt or given.status = 'sent'
+                                  when 'dead' then given.status = 'sent' else false end
              returning m.tenant_id, m.order_key, m.id, m.status),
            woken as (
              update settle.message_log n set due_at = clock_timestamp(), is_queued = false
