@@ -1,4 +1,5 @@
 import type pg from 'pg';
+import { scanOutbox } from '../../activities/outbox-scan.js';
 import { resendOutboxMessage } from '../../src/db/outbox-queries.js';
 import { withTransaction } from '../../src/db/pool.js';
 import type { ParticipantServer } from '../../src/participant/index.js';
@@ -132,6 +133,38 @@ test('what has no outcome is tried again under the same effect key, then handed 
     new Set([`${id}/message/do ${id}`]),
   );
   expect(seen).toHaveLength(5);
+});
+
+test('while Temporal is away the relay has back what was to have a workflow, and delivers it', async () => {
+  let isUp = false;
+  outbox.relay({ router: answering(() => (isUp ? DONE : { kind: 'unknown', detail: 'HTTP 503' })) });
+  const id = await outbox.send();
+  const scan = (): Promise<object> =>
+    scanOutbox(outbox.pool, { ensureRunning: () => Promise.reject(new Error('away')) }, new AbortController().signal);
+  await eventually(async () => expect(await scan()).toMatchObject({ due: 1, failed: 1, started: 0 }));
+  await eventually(async () => expect((await outbox.find(id)).attempts).toBeGreaterThan(5));
+  isUp = true;
+  await eventually(async () => {
+    await scan();
+    expect(await outbox.find(id)).toMatchObject({ state: 'delivered' });
+  });
+});
+
+test('a message that has a workflow is looked after less and less often, and by one scan at a time', async () => {
+  const id = await outbox.send();
+  await outbox.pool.query('update settle.message_log set in_workflow = true');
+  const asked: string[] = [];
+  const restarter = {
+    ensureRunning: ({ messageId }: { messageId: string }): Promise<'running'> => {
+      asked.push(messageId);
+      return Promise.resolve('running');
+    },
+  };
+  const scan = (): Promise<object> => scanOutbox(outbox.pool, restarter, new AbortController().signal);
+  await Promise.all([scan(), scan(), scan()]);
+  await scan();
+  expect(asked).toEqual([id]);
+  expect((await outbox.find(id)).dueAt!.getTime()).toBeGreaterThan(Date.now() + 2_000);
 });
 
 test('a participant that asks for time is asked again when it has said', async () => {
