@@ -1,30 +1,59 @@
-import {
-  claimDelivery,
-  recordDelivery,
-  recordDeliveryFailure,
-  type ConfirmedMessage,
-} from '../src/db/half-message-work.js';
-import type { Envelope } from '../src/saga/envelope.js';
+import type pg from 'pg';
+import { claimDelivery, recordDelivery, recordDeliveryFailure } from '../src/db/half-message-work.js';
+import { claimOutboxDelivery, recordOutboxDelivery, recordOutboxFailure } from '../src/db/outbox-work.js';
 import { ParkedError, RejectedError, RetryableError } from '../src/saga/errors.js';
-import { messageEffectKey } from '../src/saga/ids.js';
+import { isOutboxId } from '../src/saga/ids.js';
 import { stillWorking, toFailure } from './failures.js';
 import type { HalfMessageActivities, HalfMessageDependencies } from './half-message-activities.js';
+import { envelopeOf, type PlainMessage } from './message-envelope.js';
+import { cleaned, isStorable } from './storable.js';
 
 const DEFAULT_TIMEOUT_MS = 5_000;
 
-/** Sends confirmed messages on the one way that all messages take: route, transport, outcome. */
+/** A message that may be sent, or has been. */
+interface Deliverable extends Omit<PlainMessage, 'messageId'> {
+  readonly isDelivered: boolean;
+}
+
+/** Where messages that belong to no saga are kept. */
+interface Store {
+  /** CloudEvents `source`. */
+  readonly source: string;
+  /** Begins an attempt; undefined when it must not be sent. */
+  readonly claim: (pool: pg.Pool, messageId: string) => Promise<Deliverable | undefined>;
+  readonly recordDelivery: (pool: pg.Pool, messageId: string, result: unknown) => Promise<void>;
+  readonly recordFailure: (pool: pg.Pool, messageId: string, error: string) => Promise<void>;
+}
+
+const HALF_MESSAGES: Store = {
+  source: '/settle/messages',
+  claim: claimDelivery,
+  recordDelivery,
+  recordFailure: recordDeliveryFailure,
+};
+
+const OUTBOX: Store = {
+  source: '/settle/outbox',
+  claim: claimOutboxDelivery,
+  recordDelivery: recordOutboxDelivery,
+  recordFailure: recordOutboxFailure,
+};
+
+/** Sends confirmed half messages and those of the outbox on the one way that all messages take: route, transport, outcome. */
 export function createDeliver({ pool, router }: HalfMessageDependencies): HalfMessageActivities['deliver'] {
   return async ({ messageId, timeoutMs = DEFAULT_TIMEOUT_MS }) => {
+    const store = isOutboxId(messageId) ? OUTBOX : HALF_MESSAGES;
     try {
-      const message = await claimDelivery(pool, messageId);
-      if (!message) throw new ParkedError('not-confirmed', `message '${messageId}' is not confirmed`);
+      const message = await store.claim(pool, messageId);
+      if (!message) throw new ParkedError('not-confirmed', `message '${messageId}' is not confirmed, or dead`);
       if (message.isDelivered) return null;
-      const outcome = await router.send(envelopeOf(messageId, message), timeoutMs);
+      const outcome = await router.send(envelopeOf(store.source, { ...message, messageId }), timeoutMs);
       if (outcome.kind === 'done') {
-        await recordDelivery(pool, messageId, outcome.result);
+        // nobody's input: one that the ledger cannot hold is no reason to send the message again
+        await store.recordDelivery(pool, messageId, isStorable(outcome.result) ? outcome.result : null);
         return null;
       }
-      await recordDeliveryFailure(pool, messageId, describe(outcome));
+      await store.recordFailure(pool, messageId, cleaned(describe(outcome)));
       if (outcome.kind === 'rejected') throw new RejectedError(outcome.reason.code, outcome.reason.message);
       if (outcome.kind === 'working') throw stillWorking(message.type, outcome.retryAfterMs);
       throw new RetryableError(`'${message.type}' has no outcome: ${outcome.detail}`, outcome.retryAfterMs);
@@ -39,20 +68,4 @@ type Undelivered = Exclude<Awaited<ReturnType<HalfMessageDependencies['router'][
 function describe(outcome: Undelivered): string {
   if (outcome.kind === 'rejected') return `${outcome.reason.code}: ${outcome.reason.message}`;
   return outcome.kind === 'working' ? 'still being worked on' : outcome.detail;
-}
-
-function envelopeOf(messageId: string, message: ConfirmedMessage): Envelope {
-  return {
-    messageId,
-    source: '/settle/messages',
-    type: message.type,
-    time: message.preparedAt.toISOString(),
-    // it belongs to no saga: its own id stands where a saga's would
-    sagaId: messageId,
-    tenantId: message.tenantId,
-    effectKey: messageEffectKey(messageId),
-    revision: message.revision,
-    mayRepeat: message.mayRepeat,
-    payload: message.payload,
-  };
 }

@@ -15,6 +15,7 @@ import type { MessageContract } from '../src/saga/message-contract.js';
 import type { Outcome } from '../src/saga/outcome.js';
 import { stillWorking, toFailure } from './failures.js';
 import type { ActivityDependencies, DispatchArgs, SagaActivities } from './saga-activities.js';
+import { isStorable } from './storable.js';
 
 const DEFAULT_TIMEOUT_MS = 5_000;
 const DEFAULT_MAX_WAIT_MS = 10_000;
@@ -102,11 +103,6 @@ function checked(outcome: Outcome, action: StepAction, contract: MessageContract
   if (!isStorable(outcome.result)) return { kind: 'unknown', detail: 'the result holds text that no database can' };
   if (!contract || contract.result.safeParse(outcome.result).success) return outcome;
   return { kind: 'unknown', detail: `the result breaks the contract of '${contract.type}'` };
-}
-
-/** PostgreSQL's jsonb takes neither NUL nor lone surrogates; `JSON.stringify` escapes both. */
-function isStorable(result: unknown): boolean {
-  return !/\\u(?:0000|d[89a-f][0-9a-f]{2})/i.test(JSON.stringify(result ?? null));
 }
 
 /** The participant has this effect under another payload, or may have forgotten it: what it did is for a person to find out. */

@@ -78,6 +78,7 @@ const RouteFile = z.record(
     transport: z.literal('http').default('http'),
     url: WebUrl,
     timeoutMs: z.int().min(1).max(600_000).optional(),
+    ordered: z.boolean().optional(),
   }),
 );
 
@@ -246,7 +247,7 @@ function parseRoutes(content: Buffer): Routes {
   if (parsed.success) return parsed.data;
   const { path, message } = parsed.error.issues[0] ?? { path: [], message: 'is wrong' };
   throw new Error(
-    `must map message types to routes { transport: http, url, timeoutMs }; '${path.join('.')}': ${firstLine(message)}`,
+    `must map message types to routes { transport: http, url, timeoutMs, ordered }; '${path.join('.')}': ${firstLine(message)}`,
   );
 }
 

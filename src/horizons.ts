@@ -1,6 +1,6 @@
 import { definitions } from '../workflows/definitions.js';
 import { CHECK_PLAN } from './saga/half-message.js';
-import { halfMessageHorizon, sagaHorizon, type Horizon } from './saga/windows.js';
+import { halfMessageHorizon, outboxHorizon, sagaHorizon, type Horizon } from './saga/windows.js';
 
 /** The longest immunity that the API lets a producer ask for. */
 const MAX_IMMUNITY_MS = 86_400_000;
@@ -9,4 +9,5 @@ const MAX_IMMUNITY_MS = 86_400_000;
 export const HORIZONS: readonly Horizon[] = [
   ...definitions.map(({ plan }) => sagaHorizon(plan)),
   halfMessageHorizon({ ...CHECK_PLAN, firstMs: MAX_IMMUNITY_MS }),
+  outboxHorizon(),
 ];

@@ -4,6 +4,7 @@ import { placeOrderSaga } from '../workflows/orders.js';
 import { payInvoiceSaga } from '../workflows/payments.js';
 import { registerUserSaga } from '../workflows/registrations.js';
 import { createHalfMessageStarter } from './api/half-message-starter.js';
+import { createOutboxStarter } from './api/outbox-starter.js';
 import { createSagaStarter } from './api/saga-starter.js';
 import { startApi } from './api/server.js';
 import { createClient, createLazyClient, ensureScanSchedule, ensureSearchAttributes } from './api/temporal.js';
@@ -186,6 +187,7 @@ async function addProducer({ config, roles, logger, wrap }: RolesOptions, stops:
       connection,
       restarter: starter,
       halfMessages,
+      outbox: createOutboxStarter(client, config.temporal.taskQueue),
       prepareTemporal,
       logger,
       wrap,

@@ -79,7 +79,7 @@ export const SETTINGS = [
   {
     name: 'SETTLE_ROUTES',
     default: 'the sample participants',
-    description: 'JSON or YAML file: message type → `transport`, `url`, `timeoutMs`',
+    description: 'JSON or YAML file: message type → `transport`, `url`, `timeoutMs`, `ordered`',
   },
   {
     name: 'SETTLE_BACKLOG',

@@ -16,12 +16,17 @@ import * as orders from '../activities/orders.js';
 import * as payments from '../activities/payments.js';
 import { createHalfMessageActivities } from '../activities/half-message-activities.js';
 import { scanHalfMessages, type HalfMessageRestarter } from '../activities/half-message-scan.js';
+import { createOutboxActivities } from '../activities/outbox-activities.js';
+import { scanOutbox, type OutboxRestarter } from '../activities/outbox-scan.js';
 import { withQuickAttempts } from '../activities/quick-attempts.js';
+import { startRelay } from '../activities/relay.js';
 import * as registrations from '../activities/registrations.js';
 import { createSagaActivities, type ActivityDependencies } from '../activities/saga-activities.js';
 import { scanOperatorActions, scanSagas, type SagaRestarter } from '../activities/scan.js';
 import { definitions } from '../workflows/definitions.js';
 import type { Config } from './config.js';
+import { listen } from './db/listen.js';
+import { OUTBOX_CHANNEL } from './db/outbox.js';
 import { createPool } from './db/pool.js';
 import { keepLedger } from './db/retention.js';
 import { startUpkeep } from './db/upkeep.js';
@@ -41,6 +46,7 @@ export interface WorkerDependencies {
   readonly connection: NativeConnection;
   readonly restarter: SagaRestarter;
   readonly halfMessages: HalfMessageRestarter;
+  readonly outbox: OutboxRestarter;
   /** Sets up what Temporal must have, where it is missing; called every 5 s. */
   readonly prepareTemporal: () => Promise<void>;
   readonly logger: Logger;
@@ -59,12 +65,12 @@ const WORKFLOWS = fileURLToPath(new URL('../workflows/index.js', import.meta.url
 const PREPARE_EVERY_MS = 5_000;
 
 /**
- * Starts the worker: the workflows and their activities, of which the ledger scan is one.
+ * Starts the worker: the workflows and their activities, of which the ledger scan is one, and the relay of the outbox.
  *
  * @throws Error when a message type has no route, or when open sagas need steps that this release does not have
  */
 export async function startWorker(dependencies: WorkerDependencies): Promise<RunningWorker> {
-  const { config, pool, restarter, halfMessages, wrap = unwrapped } = dependencies;
+  const { config, pool, restarter, halfMessages, outbox, logger, wrap = unwrapped } = dependencies;
   const stopping = new AbortController();
   checkRoutes(config);
   await checkOpenSagas(pool);
@@ -75,6 +81,7 @@ export async function startWorker(dependencies: WorkerDependencies): Promise<Run
   const activities = {
     ...createSagaActivities({ pool: byKey, router, definitions, localWorks: wrap('localWorks', localWorks()) }),
     ...createHalfMessageActivities({ pool, router, checkBackClient }),
+    ...createOutboxActivities({ pool }),
     ...createScanActivities({
       pool,
       stopping: stopping.signal,
@@ -83,6 +90,7 @@ export async function startWorker(dependencies: WorkerDependencies): Promise<Run
         // after the workflows: what is decided for one that was lost is told to the one that takes its place
         'operator-action': (signal) => scanOperatorActions(pool, restarter, signal),
         'half-message': (signal) => scanHalfMessages(pool, halfMessages, signal),
+        outbox: (signal) => scanOutbox(pool, outbox, signal),
       },
     }),
   };
@@ -101,18 +109,22 @@ export async function startWorker(dependencies: WorkerDependencies): Promise<Run
     shutdownGraceTime: '10s',
     shutdownForceTime: '15s',
   });
+  const onError = (err: Error): void =>
+    logger.warn({ err }, 'nobody tells of new outbox messages; they are polled for');
   const finished = worker.run();
   const kept = keepPrepared(dependencies, stopping.signal);
-  const upkeep = startUpkeep({
-    round: (signal) => keepLedger(pool, config.windows, signal),
-    logger: dependencies.logger,
+  const upkeep = startUpkeep({ round: (signal) => keepLedger(pool, config.windows, signal), logger });
+  const relay = startRelay({
+    ...{ pool, router, logger },
+    routes: config.routes,
+    listen: (onWake) => listen({ url: config.databaseUrl!, channel: OUTBOX_CHANNEL, onWake, onError }),
   });
   return {
     finished,
     stop: once(async () => {
       stopping.abort();
       if (worker.getState() === 'RUNNING') worker.shutdown();
-      await Promise.all([kept, upkeep.stop(), finished.catch(() => undefined)]);
+      await Promise.all([kept, upkeep.stop(), relay.stop(), finished.catch(() => undefined)]);
       await Promise.all([router.close(), checkBackClient.close(), byKey.end()]);
     }),
   };

@@ -3,3 +3,4 @@ export { payInvoice } from './payments.js';
 export { registerUser } from './registrations.js';
 export { halfMessage } from './half-message.js';
 export { ledgerScan } from './ledger-scan.js';
+export { outboxMessage } from './outbox.js';

@@ -8,13 +8,14 @@ import {
   rootCause,
 } from '@temporalio/workflow';
 import type { HalfMessageActivities } from '../activities/half-message-activities.js';
+import type { OutboxActivities } from '../activities/outbox-activities.js';
 import type { SagaActivities } from '../activities/saga-activities.js';
 import type { Reason } from '../src/saga/errors.js';
 import type { RetryPolicy } from '../src/saga/retry.js';
 import type { SagaOutcome } from '../src/saga/state.js';
 
-/** Everything that can be called: what sagas do, and what half messages do. */
-type Activities = SagaActivities & HalfMessageActivities;
+/** Everything that can be called: what sagas do, and what messages do that belong to none. */
+type Activities = SagaActivities & HalfMessageActivities & OutboxActivities;
 
 /** How a call to an activity ended, as far as the saga's next move is concerned. */
 export type CallFailure =

@@ -49,7 +49,7 @@ export function halfMessageOperations(shared: SharedParts): readonly Operation[]
       path: '/v1/messages/{id}',
       id: 'getMessage',
       tag: 'messages',
-      summary: 'A half message as it is now.',
+      summary: 'A message as it is now: a half message, or one that was sent from SQL.',
       parameters: [ID],
       answers: [{ status: 200, description: 'The message.', schema: 'Message' }],
       problems: [...shared.v1, 'not-found'],

@@ -2,6 +2,7 @@ import type pg from 'pg';
 import { countOpenHalfMessages, decideHalfMessage, findHalfMessage, prepareHalfMessage } from '../db/half-messages.js';
 import { findOrder } from '../db/order-queries.js';
 import { markDelivered, recordOperatorAction } from '../db/operator-actions.js';
+import { countOutbox, findOutboxMessage } from '../db/outbox-queries.js';
 import { listParked } from '../db/parked-queries.js';
 import { findPayment } from '../db/payments.js';
 import { findRegistration } from '../db/registrations.js';
@@ -40,6 +41,8 @@ const QUERIES = {
   recordOperatorAction,
   markDelivered,
   countStrayed,
+  findOutboxMessage,
+  countOutbox,
   ping,
 } as const;
 type Queries = typeof QUERIES;

@@ -1,6 +1,7 @@
 import { Body, Controller, Get, HttpCode, Inject, Param, Post, Req, Res } from '@nestjs/common';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { PrepareRequest, type HalfMessageView, type PreparedView, type VerdictView } from './half-message-schemas.js';
+import type { OutboxMessageView } from './outbox-schemas.js';
 import { MessagesService } from './messages.service.js';
 import { readIdempotencyKey } from './request-headers.js';
 
@@ -24,9 +25,12 @@ export class MessagesController {
     return { messageId: message.messageId, state: 'prepared' };
   }
 
-  /** A half message as it is now. */
+  /** A half message, or one of the outbox, as it is now. */
   @Get(':id')
-  get(@Param('id') messageId: string, @Req() { tenantId }: FastifyRequest): Promise<HalfMessageView> {
+  get(
+    @Param('id') messageId: string,
+    @Req() { tenantId }: FastifyRequest,
+  ): Promise<HalfMessageView | OutboxMessageView> {
     return this.messages.get({ tenantId, messageId });
   }
 

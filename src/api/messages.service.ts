@@ -2,9 +2,10 @@ import { Inject, Injectable } from '@nestjs/common';
 import { v7 } from 'uuid';
 import type { HalfMessageKey, PreparedMessage } from '../db/half-messages.js';
 import { CHECK_PLAN, type Verdict } from '../saga/half-message.js';
-import { isMessageId, messageEffectKey, messageId } from '../saga/ids.js';
+import { isMessageId, isOutboxId, messageEffectKey, messageId } from '../saga/ids.js';
 import { hashOf } from './canonical-json.js';
 import type { HalfMessageView, PrepareRequest, VerdictView } from './half-message-schemas.js';
+import type { OutboxMessageView } from './outbox-schemas.js';
 import { PARTS, type ApiParts } from './parts.js';
 import { ProblemError } from './problems.js';
 
@@ -65,7 +66,11 @@ export class MessagesService {
   }
 
   /** @throws ProblemError `not-found` */
-  async get(key: HalfMessageKey): Promise<HalfMessageView> {
+  get(key: HalfMessageKey): Promise<HalfMessageView | OutboxMessageView> {
+    return isOutboxId(key.messageId) ? this.getOutbox(key) : this.getHalf(key);
+  }
+
+  private async getHalf(key: HalfMessageKey): Promise<HalfMessageView> {
     const message = isMessageId(key.messageId) ? await this.parts.ledger.findHalfMessage(key) : undefined;
     if (!message) throw unknownMessage();
     const { uiUrl, namespace } = this.parts.config.temporal;
@@ -77,6 +82,19 @@ export class MessagesService {
       updatedAt: message.updatedAt.toISOString(),
       finishedAt: message.finishedAt?.toISOString() ?? null,
       links: { temporal: `${uiUrl}/namespaces/${encodeURIComponent(namespace)}/workflows/${message.messageId}` },
+    };
+  }
+
+  private async getOutbox(key: HalfMessageKey): Promise<OutboxMessageView> {
+    const message = await this.parts.ledger.findOutboxMessage(key);
+    if (!message) throw unknownMessage();
+    return {
+      ...message,
+      messageId: key.messageId,
+      effectKey: messageEffectKey(key.messageId),
+      createdAt: message.createdAt.toISOString(),
+      dueAt: message.dueAt?.toISOString() ?? null,
+      finishedAt: message.finishedAt?.toISOString() ?? null,
     };
   }
 }

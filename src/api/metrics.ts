@@ -2,6 +2,7 @@ import { Counter, Gauge, Histogram, Registry, collectDefaultMetrics } from 'prom
 import { SAGA_STATES } from '../saga/state.js';
 import { addHalfMessageGauge } from './half-message-metrics.js';
 import type { Ledger } from './ledger.js';
+import { addOutboxGauge } from './outbox-metrics.js';
 import { addScanMetrics } from './scan-metrics.js';
 import { addPartitionGauge } from './partition-metrics.js';
 import type { ProblemName } from './problems.js';
@@ -30,7 +31,10 @@ export interface Metrics {
 
 /** The metrics of one API, in a registry of their own. */
 export function createMetrics(
-  ledger: Pick<Ledger, 'countOpenByState' | 'countOpenHalfMessages' | 'listScanCounts' | 'countStrayed'>,
+  ledger: Pick<
+    Ledger,
+    'countOpenByState' | 'countOpenHalfMessages' | 'countOutbox' | 'listScanCounts' | 'countStrayed'
+  >,
 ): Metrics {
   const registry = new Registry();
   collectDefaultMetrics({ register: registry });
@@ -71,6 +75,7 @@ export function createMetrics(
     },
   });
   addHalfMessageGauge(registry, ledger);
+  addOutboxGauge(registry, ledger);
   addScanMetrics(registry, ledger);
   addPartitionGauge(registry, ledger);
   return {

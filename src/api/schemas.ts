@@ -7,6 +7,7 @@ import { RegistrationRequest } from '../messages/registrations.js';
 import { isSagaId } from '../saga/ids.js';
 import { OPERATOR_ACTIONS } from '../saga/operator.js';
 import type { OperatorComponent } from './operator-schemas.js';
+import { OutboxMessageView } from './outbox-schemas.js';
 import { PaymentAcceptedView, PaymentOpenedView, PaymentView } from './payments.schemas.js';
 import { RegistrationAcceptedView, RegistrationView, UserRegisteredView } from './registrations.schemas.js';
 import { ACCEPTED, ReasonView, SagaId, SagaStateName, Time } from './view-fields.js';
@@ -246,7 +247,11 @@ const COMPONENTS = {
   PrepareRequest,
   PreparedMessage: PreparedView,
   MessageVerdict: VerdictView,
-  Message: HalfMessageView,
+  HalfMessage: HalfMessageView,
+  OutboxMessage: OutboxMessageView,
+  Message: z
+    .union([HalfMessageView, OutboxMessageView])
+    .describe('By its id: `msg_…` is a half message, `om_…` one of the outbox.'),
   CancelRequest,
   Cancel: CancelView,
   Health: HealthView,

@@ -99,7 +99,7 @@ export interface ConfirmedMessage {
   readonly revision: number;
   /** Whether an operator has confirmed that this revision may repeat its effect. */
   readonly mayRepeat: boolean;
-  readonly preparedAt: Date;
+  readonly recordedAt: Date;
   readonly isDelivered: boolean;
 }
 
@@ -116,7 +116,7 @@ export async function claimDelivery(pool: pg.Pool, messageId: string): Promise<C
                   state = case state when 'parked' then 'confirmed' else state end, park_reason = null
             where id = $1 and verdict = 'committed'
             returning tenant_id as "tenantId", type, payload, revision,
-                      coalesce(may_repeat = revision, false) as "mayRepeat", prepared_at as "preparedAt",
+                      coalesce(may_repeat = revision, false) as "mayRepeat", prepared_at as "recordedAt",
                       state = 'delivered' as "isDelivered"`,
     values: [messageId],
   });

@@ -153,7 +153,9 @@ async function createPartition(tx: Transaction, table: WeeklyTable, week: Week):
   const [from, to] = boundsOf(week);
   // nobody writes into the default partition, and so into this week, until the new one is there
   await tx.query(`lock table ${name}_default in access exclusive mode`);
-  await tx.query(`create table ${partition} (like ${name} including all excluding identity)`);
+  await tx.query(
+    `create table ${partition} (like ${name} including all excluding identity) ${await storageOf(tx, name)}`,
+  );
   await tx.query(
     `with moved as (delete from ${name}_default where ${key} >= $1 and ${key} < $2 returning *)
      insert into ${partition} select * from moved`,
@@ -161,6 +163,16 @@ async function createPartition(tx: Transaction, table: WeeklyTable, week: Week):
   );
   // bounds cannot be parameters; they are of hexadecimal digits only
   await tx.query(`alter table ${name} attach partition ${partition} for values from ('${from}') to ('${to}')`);
+}
+
+/** How full pages are written is a matter of each partition: as in the default one. */
+async function storageOf(tx: Transaction, name: string): Promise<string> {
+  const { rows } = await tx.query<{ options: string | null }>(
+    `select array_to_string(reloptions, ', ') as options from pg_class where oid = $1::regclass`,
+    [`${name}_default`],
+  );
+  const { options } = rows[0]!;
+  return options === null ? '' : `with (${options})`;
 }
 
 /**

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { HalfMessageView } from '../api/half-message-schemas.js';
+import type { OutboxMessageView } from '../api/outbox-schemas.js';
 import type { SagaView } from '../api/schemas.js';
 
 /** An order as the demo places it: one line of one sku. */
@@ -20,6 +21,10 @@ export interface DemoClient {
   /** Starts a saga of another kind, at the address that its scenario has, and returns its id. */
   start(path: string, body: object): Promise<string>;
   cancel(sagaId: string): Promise<void>;
+  /** Waits until a message that was sent from SQL is delivered, or dead. */
+  delivered(messageId: string): Promise<OutboxMessageView>;
+  /** Whether the API knows of no such message. */
+  isUnknown(messageId: string): Promise<boolean>;
   /** Waits until a saga has settled or is parked. */
   settled(sagaId: string): Promise<SagaView>;
   /** Waits until a half message is delivered or rolled back, or is parked. */
@@ -82,6 +87,19 @@ export function createDemoClient(api: string, apiKey: string | undefined, signal
     place: async ({ customerId, sku, quantity }, key = randomUUID()) => {
       const body = { customerId, currency: 'EUR', items: [{ sku, quantity, unitPrice: UNIT_PRICE }] };
       return ((await call('POST', '/v1/orders', { body, key })) as { sagaId: string }).sagaId;
+    },
+    delivered: async (messageId) => {
+      for (const end = Date.now() + SETTLE_MS; ;) {
+        const message = (await call('GET', `/v1/messages/${messageId}`)) as OutboxMessageView;
+        if (message.state !== 'pending') return message;
+        if (Date.now() > end) throw new Error(`message '${messageId}' is still pending after ${SETTLE_MS / 1_000} s`);
+        await delay(POLL_MS, undefined, { signal });
+      }
+    },
+    isUnknown: async (messageId) => {
+      const headers = apiKey === undefined ? undefined : { authorization: `Bearer ${apiKey}` };
+      const { status } = await fetch(`${api}/v1/messages/${messageId}`, { headers, signal });
+      return status === 404;
     },
     start: async (path, body) => ((await call('POST', path, { body, key: randomUUID() })) as { sagaId: string }).sagaId,
     cancel: async (sagaId) => {

@@ -1,4 +1,5 @@
 import type { SagaView } from '../api/schemas.js';
+import { giveInSql } from '../samples/shop.js';
 import type { Audit } from '../samples/audit.js';
 import type { DemoClient } from './demo-client.js';
 
@@ -23,6 +24,7 @@ export interface ScenarioEnd {
 
 const INVOICE = { currency: 'EUR', amount: 5_000 } as const;
 const WELCOME_CREDIT = 500;
+const GIFT = 250;
 
 /** Payments: one that completes, one from a closed account, one of an invoice that is paid already. */
 export async function payInvoices(client: DemoClient, show: Show): Promise<ScenarioEnd> {
@@ -68,6 +70,31 @@ export async function registerUsers(client: DemoClient, show: Show): Promise<Sce
   };
 }
 
+/**
+ * The outbox: a shop that knows nothing of Settle but one SQL function gives a customer credit, in the transaction of a row of
+ * its own; a transaction that is undone gives nothing.
+ *
+ * @param databaseUrl the producer's
+ */
+export async function sendFromSql(client: DemoClient, show: Show, databaseUrl: string): Promise<ScenarioEnd> {
+  const credit = { userId: 'u-loyal', account: 'c-loyal', currency: 'EUR', amount: GIFT };
+  const sent = await giveInSql(databaseUrl, { type: 'accounts.credit', payload: credit, isCommitted: true });
+  const message = await client.delivered(sent.messageId);
+  show(`An outbox message: select settle.send('accounts.credit', …) beside a row of the shop: ${message.state}`, []);
+  const undone = await giveInSql(databaseUrl, { type: 'accounts.credit', payload: credit, isCommitted: false });
+  const isUnknown = await client.isUnknown(undone.messageId);
+  show('The same in a transaction that is undone: there is no such message', []);
+  return {
+    checks: [
+      { isGood: message.state === 'delivered', text: 'the message sent from SQL was delivered' },
+      { isGood: isUnknown, text: 'the message of the transaction that was undone never existed' },
+    ],
+    takings: 0,
+    credits: GIFT,
+    users: 0,
+  };
+}
+
 /** What the participants' own books say of payments and registrations, against what the API told the client. */
 export function checkScenarios(ends: readonly ScenarioEnd[], opening: Audit, closing: Audit): Check[] {
   const users = ends.reduce((sum, end) => sum + end.users, 0);
@@ -78,7 +105,7 @@ export function checkScenarios(ends: readonly ScenarioEnd[], opening: Audit, clo
     { isGood: closing.held === 0, text: 'money: nothing is set aside any more' },
     {
       isGood: closing.credits - opening.credits === credits,
-      text: `money: ${(credits / 100).toFixed(2)} EUR of credit given, to users that are registered`,
+      text: `money: ${(credits / 100).toFixed(2)} EUR of credit given, as registrations and gifts say`,
     },
     {
       isGood: [profiles, preferences, mails].every((count) => count === users),

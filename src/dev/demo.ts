@@ -9,7 +9,7 @@ import type { ParticipantDatabases } from '../samples/participants.js';
 import { installRuntime } from '../worker.js';
 import { createDemoClient, UNIT_PRICE } from './demo-client.js';
 import type { DemoClient, DemoOrder } from './demo-client.js';
-import { checkScenarios, payInvoices, registerUsers } from './demo-scenarios.js';
+import { checkScenarios, payInvoices, registerUsers, sendFromSql } from './demo-scenarios.js';
 import type { Check, Show } from './demo-scenarios.js';
 import { findFreePorts } from './ports.js';
 import { startStack } from './stack.js';
@@ -101,6 +101,7 @@ async function showAndCheck(
     await payInvoices(client, show),
     await registerUsers(client, show),
     await sendHalfMessages(client, show, place),
+    await sendFromSql(client, show, config.databaseUrl!),
   ];
 
   const closing = await auditParticipants(databases);

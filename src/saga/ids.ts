@@ -12,7 +12,8 @@ export interface EffectId {
 const UUID = '[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}';
 const SAGA_ID = new RegExp(`^sg_${UUID}$`);
 const MESSAGE_ID = new RegExp(`^msg_${UUID}$`);
-const EFFECT_KEY = new RegExp(`^((?:sg|msg)_${UUID})/([a-z][a-z0-9-]{0,62})/(do|undo)$`);
+const OUTBOX_ID = new RegExp(`^om_${UUID}$`);
+const EFFECT_KEY = new RegExp(`^((?:sg|msg|om)_${UUID})/([a-z][a-z0-9-]{0,62})/(do|undo)$`);
 const STEP_NAME = /^[a-z][a-z0-9-]{0,62}$/;
 
 /**
@@ -46,6 +47,11 @@ export function messageId(uuid: string): string {
 /** Whether `text` is the id of a half message. */
 export function isMessageId(text: string): boolean {
   return MESSAGE_ID.test(text);
+}
+
+/** Whether `text` is the id of a message of the outbox: `settle.send` in the database makes them. */
+export function isOutboxId(text: string): boolean {
+  return OUTBOX_ID.test(text);
 }
 
 /**

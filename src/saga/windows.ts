@@ -69,6 +69,16 @@ export function halfMessageHorizon({ firstMs, horizonMs, capMs, timeoutMs }: Che
   return { of: 'half messages', ms: firstMs + 2 * (horizonMs + capMs + timeoutMs) + budgetMs + lastMs };
 }
 
+/** As `settle.send` checks them. */
+const LONGEST_DELAY_MS = 7 * DAY_MS;
+const OLDEST_ID_MS = DAY_MS;
+
+/** How long an outbox message may be under way by itself: its delay, the relay's attempts, then those of a workflow. */
+export function outboxHorizon(): Horizon {
+  const { budgetMs, timeoutMs } = PERSISTENT_RETRY;
+  return { of: 'outbox messages', ms: OLDEST_ID_MS + LONGEST_DELAY_MS + 2 * (budgetMs + timeoutMs) };
+}
+
 /** For how long a message may be sent again: the longest horizon, or a person's last retry within the manual window and what follows it. */
 export function resendMs(horizons: readonly Horizon[], manualMs: number, brokerMs = 0): number {
   return longestOf(horizons).ms + manualMs + brokerMs;

@@ -22,6 +22,11 @@ export interface Route {
   readonly url: string;
   /** One attempt, in ms; the shorter of this and the step's own timeout holds. @default the step's timeout */
   readonly timeoutMs?: number;
+  /**
+   * Whether messages of the outbox that have the same order key are delivered one after the other: the next once the one before
+   * is; a dead one holds those behind it up until an operator has dealt with it. @default false
+   */
+  readonly ordered?: boolean;
 }
 
 /** Message type → route. */

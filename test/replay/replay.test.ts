@@ -25,7 +25,7 @@ function load(name: string): StoredHistory {
 }
 
 describe('promise 9: sagas in flight go on under new code', () => {
-  test('there is a history for each way in which the saga of a scenario or a half message can end or wait', () => {
+  test('there is a history for each way in which the saga of a scenario or a message of no saga can end or wait', () => {
     expect(names.map((name) => name.replace('.json', '')).sort()).toEqual([
       'messages-checked-back',
       'messages-confirmed',
@@ -36,6 +36,9 @@ describe('promise 9: sagas in flight go on under new code', () => {
       'orders-parked',
       'orders-rejected',
       'orders-timed-out',
+      'outbox-delivered',
+      'outbox-refused',
+      'outbox-retried',
       'payments-attested',
       'payments-capture-rejected',
       'payments-completed',

@@ -6,8 +6,10 @@ import { pino } from 'pino';
 import type pg from 'pg';
 import { v7 } from 'uuid';
 import { createHalfMessageActivities } from '../../activities/half-message-activities.js';
+import { createOutboxActivities } from '../../activities/outbox-activities.js';
 import { withQuickAttempts } from '../../activities/quick-attempts.js';
 import { createHalfMessageStarter, type HalfMessageStarter } from '../../src/api/half-message-starter.js';
+import { createOutboxStarter, type OutboxStarter } from '../../src/api/outbox-starter.js';
 import { createClient, ensureSearchAttributes } from '../../src/api/temporal.js';
 import type { CheckRate } from '../../src/db/half-message-work.js';
 import {
@@ -39,6 +41,8 @@ export interface Prepared {
 export interface HalfMessages {
   readonly pool: pg.Pool;
   readonly starter: HalfMessageStarter;
+  /** Starts the workflows of outbox messages, on the same worker. */
+  readonly outbox: OutboxStarter;
   readonly client: ReturnType<typeof createClient>;
   /** Questions asked, by message id. */
   readonly asked: Map<string, CheckBackQuestion[]>;
@@ -68,7 +72,10 @@ export async function startHalfMessages(
   await ensureSearchAttributes(client, config);
   const router = createRouter({ 'notes.write': { transport: 'http', url: `${participantUrl}/messages/notes.write` } });
   const checkBackClient = createCheckBackClient();
-  const activities = createHalfMessageActivities({ pool, router, checkBackClient, checkRate });
+  const activities = {
+    ...createHalfMessageActivities({ pool, router, checkBackClient, checkRate }),
+    ...createOutboxActivities({ pool }),
+  };
   const worker = await Worker.create({
     connection,
     taskQueue,
@@ -82,6 +89,7 @@ export async function startHalfMessages(
     (await findHalfMessage(pool, { tenantId: 'default', messageId: id }))!;
   return {
     ...{ pool, starter, client, asked, batches, find },
+    outbox: createOutboxStarter(client, taskQueue),
     prepare: async ({ plan, payload = { amount: 5 }, producer, isStarted = true }) => {
       const id = messageId(v7());
       producers.set(id, producer);

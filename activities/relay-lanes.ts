@@ -1,0 +1,104 @@
+import type { OutboxMessage } from '../src/db/outbox.js';
+
+/** The messages that a relay has in hand: a lane for each type, each as wide as the others. */
+export interface Lanes {
+  /** How many more each lane can take. */
+  room(): ReadonlyMap<string, number>;
+  /** What a lane takes that does not exist yet. */
+  readonly otherwise: number;
+  /**
+   * Takes what was looked at: the claimed ones are sent as soon as their lane has a place.
+   *
+   * @param sendBefore ms since the epoch; one that has not been sent by then is given back
+   */
+  take(messages: readonly OutboxMessage[], sendBefore: number): void;
+  /** Sends nothing more, and waits for what is under way. */
+  stop(): Promise<unknown>;
+  /** What was taken and not sent. */
+  unsent(): readonly OutboxMessage[];
+}
+
+export interface LanesOptions {
+  /** Sent at a time, in each lane. */
+  readonly concurrency: number;
+  /** Sends one and sees to its record; never rejects. */
+  readonly send: (message: OutboxMessage) => Promise<void>;
+  /** Gives back what could not be sent in time. */
+  readonly giveBack: (messages: readonly OutboxMessage[]) => void;
+  /** A lane that was filled has room again: there may be more for it. */
+  readonly onRoom: () => void;
+}
+
+interface Held {
+  readonly message: OutboxMessage;
+  readonly sendBefore: number;
+}
+
+interface Lane {
+  queue: Held[];
+  sending: number;
+  /** What the look under way may bring. */
+  asked: number;
+  /** Whether the last look brought as many. */
+  isFull: boolean;
+}
+
+/** Makes the lanes of one relay. */
+export function createLanes({ concurrency, send, giveBack, onRoom }: LanesOptions): Lanes {
+  // more wait their turn, so that no place is empty while the next are being claimed, and one claim brings many
+  const capacity = 8 * concurrency;
+  const lanes = new Map<string, Lane>();
+  const underWay = new Set<Promise<void>>();
+  let isStopped = false;
+  const roomIn = ({ queue, sending }: Lane): number => capacity - queue.length - sending;
+  const laneOf = (type: string): Lane => {
+    const lane = lanes.get(type) ?? { queue: [], sending: 0, asked: capacity, isFull: false };
+    lanes.set(type, lane);
+    return lane;
+  };
+
+  const pump = (lane: Lane): void => {
+    const late: OutboxMessage[] = [];
+    while (!isStopped && lane.sending < concurrency && lane.queue.length > 0) {
+      const { message, sendBefore } = lane.queue.shift()!;
+      // its participant is slow, or this process has stood still: another relay may take it at any moment
+      if (Date.now() > sendBefore) {
+        late.push(message);
+        continue;
+      }
+      lane.sending += 1;
+      const sent = send(message).finally(() => {
+        lane.sending -= 1;
+        underWay.delete(sent);
+        pump(lane);
+      });
+      underWay.add(sent);
+    }
+    if (late.length > 0) giveBack(late);
+    if (!lane.isFull || roomIn(lane) < capacity / 2) return;
+    lane.isFull = false;
+    onRoom();
+  };
+
+  return {
+    otherwise: capacity,
+    room: () => {
+      for (const lane of lanes.values()) lane.asked = roomIn(lane);
+      return new Map([...lanes].map(([type, { asked }]) => [type, asked]));
+    },
+    take: (messages, sendBefore) => {
+      for (const type of new Set(messages.map((message) => message.type))) {
+        const found = messages.filter((message) => message.type === type);
+        const lane = laneOf(type);
+        lane.isFull = found.length >= lane.asked;
+        lane.queue.push(...found.filter(({ isQueued }) => !isQueued).map((message) => ({ message, sendBefore })));
+        pump(lane);
+      }
+    },
+    stop: () => {
+      isStopped = true;
+      return Promise.all(underWay);
+    },
+    unsent: () => [...lanes.values()].flatMap(({ queue }) => queue.map(({ message }) => message)),
+  };
+}
