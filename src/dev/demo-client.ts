@@ -45,16 +45,8 @@ const PATIENCE_MS = 20_000;
  * @param apiKey unset: the API asks for none
  */
 export function createDemoClient(api: string, apiKey: string | undefined, signal: AbortSignal): DemoClient {
-  const call = async (
-    method: string,
-    path: string,
-    request: { body?: object; key?: string } = {},
-  ): Promise<unknown> => {
-    const headers = {
-      ...(apiKey !== undefined && { authorization: `Bearer ${apiKey}` }),
-      ...(request.body && { 'content-type': 'application/json' }),
-      ...(request.key !== undefined && { 'idempotency-key': request.key }),
-    };
+  const call = async (method: string, path: string, request: DemoRequest = {}): Promise<unknown> => {
+    const headers = headersOf(apiKey, request);
     const body = request.body && JSON.stringify(request.body);
     for (const end = Date.now() + PATIENCE_MS; ;) {
       const response = await fetch(`${api}${path}`, { method, headers, body, signal });
@@ -88,22 +80,27 @@ export function createDemoClient(api: string, apiKey: string | undefined, signal
       const body = { customerId, currency: 'EUR', items: [{ sku, quantity, unitPrice: UNIT_PRICE }] };
       return ((await call('POST', '/v1/orders', { body, key })) as { sagaId: string }).sagaId;
     },
-    delivered: async (messageId) => {
-      for (const end = Date.now() + SETTLE_MS; ;) {
-        const message = (await call('GET', `/v1/messages/${messageId}`)) as OutboxMessageView;
-        if (message.state !== 'pending') return message;
-        if (Date.now() > end) throw new Error(`message '${messageId}' is still pending after ${SETTLE_MS / 1_000} s`);
-        await delay(POLL_MS, undefined, { signal });
-      }
-    },
+    delivered: (messageId) => poll(`/v1/messages/${messageId}`, ({ state }) => state !== 'pending'),
     isUnknown: async (messageId) => {
-      const headers = apiKey === undefined ? undefined : { authorization: `Bearer ${apiKey}` };
-      const { status } = await fetch(`${api}/v1/messages/${messageId}`, { headers, signal });
+      const { status } = await fetch(`${api}/v1/messages/${messageId}`, { headers: headersOf(apiKey, {}), signal });
       return status === 404;
     },
     start: async (path, body) => ((await call('POST', path, { body, key: randomUUID() })) as { sagaId: string }).sagaId,
     cancel: async (sagaId) => {
       await call('POST', `/v1/sagas/${sagaId}/cancel`, { body: { reason: 'the demo changed its mind' } });
     },
+  };
+}
+
+interface DemoRequest {
+  readonly body?: object;
+  readonly key?: string;
+}
+
+function headersOf(apiKey: string | undefined, { body, key }: DemoRequest): Record<string, string> {
+  return {
+    ...(apiKey !== undefined && { authorization: `Bearer ${apiKey}` }),
+    ...(body && { 'content-type': 'application/json' }),
+    ...(key !== undefined && { 'idempotency-key': key }),
   };
 }
