@@ -2,10 +2,7 @@ import { Client } from '@temporalio/client';
 import { NativeConnection } from '@temporalio/worker';
 import pg from 'pg';
 import type { Logger } from 'pino';
-import { definitions } from '../workflows/definitions.js';
-import { placeOrderSaga } from '../workflows/orders.js';
-import { payInvoiceSaga } from '../workflows/payments.js';
-import { registerUserSaga } from '../workflows/registrations.js';
+import { definitions, startable } from '../workflows/definitions.js';
 import { createHalfMessageStarter } from './api/half-message-starter.js';
 import { createSagaStarter } from './api/saga-starter.js';
 import { startApi } from './api/server.js';
@@ -15,7 +12,7 @@ import { migrate } from './db/migrate.js';
 import { seedCustomers } from './db/orders.js';
 import { seedInvoices } from './db/payments.js';
 import { createPool, withTransaction, type Transaction } from './db/pool.js';
-import { contractsOf } from './saga/contracts.js';
+import { contractsOf, eventsOf } from './saga/contracts.js';
 import {
   migrateParticipants,
   seedParticipants,
@@ -48,9 +45,6 @@ export interface RunningRoles {
 }
 
 type Stop = () => Promise<unknown>;
-
-/** The sagas that the API starts. */
-const API_DEFINITIONS = { placeOrder: placeOrderSaga, payInvoice: payInvoiceSaga, registerUser: registerUserSaga };
 
 /** Long enough for a slow network, short enough that a wrong address is noticed. */
 const CONNECT_MS = 5_000;
@@ -195,7 +189,8 @@ async function addProducer({ config, roles, logger, wrap }: RolesOptions, stops:
   }
   if (!roles.includes('api')) return { failed };
   const api = await startApi({
-    ...{ config, pool, definitions: API_DEFINITIONS, contracts: contractsOf(definitions) },
+    ...{ config, pool, definitions: startable, contracts: contractsOf(definitions) },
+    events: eventsOf(definitions),
     ...{ starter, halfMessages, logger, wrap },
   });
   stops.unshift(() => api.stop());

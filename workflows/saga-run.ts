@@ -4,7 +4,7 @@ import type { StepAction } from '../src/saga/ids.js';
 import type { Scope, SagaDefinition, StepCode } from '../src/saga/define-saga.js';
 import type { Reason } from '../src/saga/errors.js';
 import type { Operation, OperationAnswer } from '../src/saga/operator.js';
-import type { PlanStep } from '../src/saga/plan.js';
+import { allSteps, type PlanStep } from '../src/saga/plan.js';
 import { PERSISTENT_RETRY } from '../src/saga/retry.js';
 import type { SagaOutcome, SagaStart, SagaState, StateRecord } from '../src/saga/state.js';
 import { call } from './saga-calls.js';
@@ -12,6 +12,9 @@ import { showDetails, showState } from './saga-visibility.js';
 
 /** Asks a saga to compensate; ignored once it has passed its pivot. */
 export const cancelSaga = defineSignal<[Reason]>('cancel');
+
+/** Tells a saga that the ledger has news for it: an event, or what became of its child or parent. */
+export const newsForSaga = defineSignal('news');
 
 /** Tells a saga what an operator has decided; the ledger holds it already. */
 export const operateSaga = defineUpdate<OperationAnswer, [Operation]>('operate');
@@ -36,6 +39,12 @@ export interface SagaRun {
   verdict?: Operation;
   /** The ids of the actions heard of. */
   readonly heard: Set<string>;
+  /** How often it was told to look in the ledger. */
+  news: number;
+  /** The sagas that run as its steps, by step name. */
+  readonly children: Map<string, string>;
+  /** Whether it is a step of another saga and has done what that one asked for: then only that one takes it back. */
+  isHeld: boolean;
 }
 
 /** A run that knows nothing yet. */
@@ -49,6 +58,9 @@ export function newRun(definition: SagaDefinition, start: SagaStart): SagaRun {
     parkedSteps: new Set(),
     operations: new Map(),
     heard: new Set(),
+    news: 0,
+    children: new Map(),
+    isHeld: false,
   };
 }
 
@@ -73,6 +85,16 @@ export function operate(run: SagaRun, operation: Operation): OperationAnswer {
   if (operation.action === 'compensate' || operation.action === 'resolve') run.verdict = operation;
   else run.operations.set(operation.step, operation);
   return run.parkedSteps.has(operation.step) ? 'resumed' : 'noted';
+}
+
+/** Takes note of news; an event that comes to a parked wait lets it go on, as an operator's retry does. */
+export function hearNews(run: SagaRun): void {
+  run.news += 1;
+  for (const { name, type } of allSteps(run.start.plan)) {
+    if (type !== 'wait' || !run.parkedSteps.has(name)) continue;
+    const reason = { code: 'news', message: 'its event has come', step: name };
+    run.operations.set(name, { actionId: `news-${run.news}`, action: 'retry', step: name, reason });
+  }
 }
 
 /** Whether a saga must stop going forward. */

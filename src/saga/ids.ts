@@ -84,3 +84,12 @@ export function parseEffectKey(key: string): EffectId | undefined {
   const [, id, step, action] = match;
   return { sagaId: id!, step: step!, action: action as StepAction };
 }
+
+/**
+ * The name of a saga type's workflow function, which the Temporal Web UI shows.
+ *
+ * @example workflowNameOf('place-order') // 'placeOrder'
+ */
+export function workflowNameOf(type: string): string {
+  return type.replace(/-([a-z0-9])/g, (_, letter: string) => letter.toUpperCase());
+}
