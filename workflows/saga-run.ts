@@ -4,7 +4,7 @@ import type { StepAction } from '../src/saga/ids.js';
 import type { Scope, SagaDefinition, StepCode } from '../src/saga/define-saga.js';
 import type { Reason } from '../src/saga/errors.js';
 import type { Operation, OperationAnswer } from '../src/saga/operator.js';
-import { allSteps, type PlanStep } from '../src/saga/plan.js';
+import type { PlanStep } from '../src/saga/plan.js';
 import { PERSISTENT_RETRY } from '../src/saga/retry.js';
 import type { SagaOutcome, SagaStart, SagaState, StateRecord } from '../src/saga/state.js';
 import { call } from './saga-calls.js';
@@ -39,8 +39,9 @@ export interface SagaRun {
   verdict?: Operation;
   /** The ids of the actions heard of. */
   readonly heard: Set<string>;
-  /** How often it was told to look in the ledger. */
+  /** How often it was told to look in the ledger, and how often it had been when it last did. */
   news: number;
+  seenNews: number;
   /** The sagas that run as its steps, by step name. */
   readonly children: Map<string, string>;
   /** Whether it is a step of another saga and has done what that one asked for: then only that one takes it back. */
@@ -59,6 +60,7 @@ export function newRun(definition: SagaDefinition, start: SagaStart): SagaRun {
     operations: new Map(),
     heard: new Set(),
     news: 0,
+    seenNews: 0,
     children: new Map(),
     isHeld: false,
   };
@@ -85,16 +87,6 @@ export function operate(run: SagaRun, operation: Operation): OperationAnswer {
   if (operation.action === 'compensate' || operation.action === 'resolve') run.verdict = operation;
   else run.operations.set(operation.step, operation);
   return run.parkedSteps.has(operation.step) ? 'resumed' : 'noted';
-}
-
-/** Takes note of news; an event that comes to a parked wait lets it go on, as an operator's retry does. */
-export function hearNews(run: SagaRun): void {
-  run.news += 1;
-  for (const { name, type } of allSteps(run.start.plan)) {
-    if (type !== 'wait' || !run.parkedSteps.has(name)) continue;
-    const reason = { code: 'news', message: 'its event has come', step: name };
-    run.operations.set(name, { actionId: `news-${run.news}`, action: 'retry', step: name, reason });
-  }
 }
 
 /** Whether a saga must stop going forward. */
@@ -138,6 +130,8 @@ export interface Park {
   readonly step: string;
   readonly action: StepAction;
   readonly reason: Reason;
+  /** Whether news in the ledger let it go on too, as the event does that a wait has given up. @default false */
+  readonly heedsNews?: boolean;
 }
 
 /**
@@ -147,12 +141,16 @@ export interface Park {
  * @throws CancelledFailure when the wait is cancelled; then it is no longer parked, but its state is the caller's to change
  * @throws SettledElsewhere when a person has ended the saga
  */
-export async function park(run: SagaRun, { step, action, reason }: Park): Promise<Operation | undefined> {
+export async function park(
+  run: SagaRun,
+  { step, action, reason, heedsNews = false }: Park,
+): Promise<Operation | undefined> {
   await CancellationScope.nonCancellable(() => enterState(run, 'parked', { reason: { ...reason, step }, action }));
   showDetails(`parked at '${step}': ${reason.message}`);
   run.parkedSteps.add(step);
   try {
-    await condition(() => run.operations.has(step) || verdictFor(run, action) !== undefined);
+    const hasNews = (): boolean => heedsNews && run.news !== run.seenNews;
+    await condition(() => run.operations.has(step) || verdictFor(run, action) !== undefined || hasNews());
   } finally {
     run.parkedSteps.delete(step);
     run.operations.delete(step);

@@ -9,7 +9,6 @@ import { call, readFailure } from './saga-calls.js';
 import { compensate } from './saga-compensation.js';
 import {
   cancelSaga,
-  hearNews,
   newRun,
   newsForSaga,
   operate,
@@ -80,11 +79,11 @@ async function goForward(run: SagaRun): Promise<Reason | undefined> {
     forward.cancel();
   };
   setHandler(cancelSaga, (reason) => {
-    // the parent of a held saga takes it back by way of the ledger
-    run.news += 1;
+    // to a held saga it says that its parent takes it back, which stands in the ledger
+    if (run.start.parent) run.news += 1;
     abort(reason);
   });
-  setHandler(newsForSaga, () => hearNews(run));
+  setHandler(newsForSaga, () => void (run.news += 1));
   setHandler(operateSaga, (operation) => operate(run, operation));
   const startDeadline = deadlineOf(run, abort);
   // a saga that waited too long to be started, e.g. while Temporal was away, must not begin
@@ -133,7 +132,8 @@ async function runStepOrPark(run: SagaRun, step: PlanStep, context: StepContext)
     const end = await runStep(run, step, context);
     if (end?.kind !== 'parked') return end;
     context.startDeadline();
-    const wait = (): Promise<Operation | undefined> => park(run, { step: step.name, action: 'do', reason: end.reason });
+    const wait = (): Promise<Operation | undefined> =>
+      park(run, { step: step.name, action: 'do', reason: end.reason, heedsNews: step.type === 'wait' });
     try {
       const verdict = await (step.kind === 'compensatable' ? wait() : CancellationScope.nonCancellable(wait));
       if (verdict) return { kind: 'compensate', reason: verdict.reason, isCancelled: false };

@@ -29,14 +29,15 @@ const LAST_LOOK_MS = 3_600_000;
  * @param onWait told once, when there is no answer yet
  */
 async function untilKnown<T>(run: SagaRun, look: () => Promise<Look<T>>, onWait: () => void): Promise<T> {
-  let seen = run.news;
-  let found = await look();
+  const lookNow = (): Promise<Look<T>> => {
+    run.seenNews = run.news;
+    return look();
+  };
+  let found = await lookNow();
   if (found.isOpen) onWait();
   for (let pauseMs = FIRST_LOOK_MS; found.isOpen; pauseMs = Math.min(LAST_LOOK_MS, 2 * pauseMs)) {
-    const known = seen;
-    await condition(() => run.news !== known, found.leftMs ?? pauseMs);
-    seen = run.news;
-    found = await look();
+    await condition(() => run.news !== run.seenNews, found.leftMs ?? pauseMs);
+    found = await lookNow();
   }
   showDetails('');
   return found.answer;

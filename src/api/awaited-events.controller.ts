@@ -1,4 +1,4 @@
-import { Body, Controller, HttpCode, Inject, Param, Post, Req, Res } from '@nestjs/common';
+import { Body, Controller, HttpCode, Inject, Post, Req, Res } from '@nestjs/common';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { EventReceivedView } from './awaited-events.schemas.js';
 import { AwaitedEventsService } from './awaited-events.service.js';
@@ -12,15 +12,14 @@ export class AwaitedEventsController {
   @Post(':name')
   @HttpCode(202)
   async receive(
-    @Param('id') sagaId: string,
-    @Param('name') event: string,
     @Req() request: FastifyRequest,
     @Res({ passthrough: true }) reply: FastifyReply,
     // its schema is that of the event, which the saga's plan names
     @Body() body: unknown,
   ): Promise<EventReceivedView> {
+    const { id: sagaId, name } = request.params as { id: string; name: string };
     request.sagaId = sagaId;
-    const { view, isRepeated } = await this.events.receive({ tenantId: request.tenantId, sagaId }, event, body);
+    const { view, isRepeated } = await this.events.receive({ tenantId: request.tenantId, sagaId }, name, body);
     if (isRepeated) void reply.header('idempotent-replayed', 'true');
     return view;
   }

@@ -78,8 +78,8 @@ export function createSagaStarter(options: StarterOptions): SagaStarter {
       await start(options, saga, 'ALLOW_DUPLICATE');
       return 'started';
     },
-    signalCancel: (sagaId, reason) => signal(client, sagaId, 'cancel', [reason]),
-    signalNews: (sagaId) => signal(client, sagaId, 'news', []),
+    signalCancel: (sagaId, reason) => signal(client, () => client.workflow.getHandle(sagaId).signal('cancel', reason)),
+    signalNews: (sagaId) => signal(client, () => client.workflow.getHandle(sagaId).signal('news')),
     operate: async (sagaId, operation) => {
       const handle = client.workflow.getHandle(sagaId);
       const args: [Operation] = [operation];
@@ -133,9 +133,9 @@ async function start(
 }
 
 /** A workflow that is gone needs not be told: whatever takes its place looks in the ledger. */
-async function signal(client: Client, sagaId: string, name: string, args: unknown[]): Promise<void> {
+async function signal(client: Client, say: () => Promise<void>): Promise<void> {
   try {
-    await withDeadline(client, () => client.workflow.getHandle(sagaId).signal(name, ...args));
+    await withDeadline(client, say);
   } catch (error) {
     if (!(error instanceof WorkflowNotFoundError)) throw error;
   }

@@ -34,10 +34,7 @@ export function stepsOfSaga(saga: SagaRecord): readonly StepView[] {
       child: saga.children.find((child) => child.step === step.name)?.sagaId ?? null,
       status: parked ? 'parked' : step.name === underWay ? 'running' : statusOf(trace, isForward(saga)),
       parkReason: parked ? { code: parked.code, message: parked.message, step: step.name } : null,
-      attempts: trace.do?.attempts ?? 0,
-      startedAt: trace.do?.startedAt ?? null,
-      finishedAt: trace.do?.finishedAt ?? null,
-      lastError: trace.do?.lastError ?? null,
+      ...attemptsOf(trace.do),
       effectKeys: {
         do: effectKey({ sagaId: saga.id, step: step.name, action: 'do' }),
         undo: step.undo === undefined ? null : effectKey({ sagaId: saga.id, step: step.name, action: 'undo' }),
@@ -145,13 +142,12 @@ function traceOfEffect(row: EffectRow | undefined): Trace | undefined {
 }
 
 function undoOf(action: string, trace: Trace | undefined): UndoView {
-  return {
-    action,
-    attempts: trace?.attempts ?? 0,
-    startedAt: trace?.startedAt ?? null,
-    finishedAt: trace?.finishedAt ?? null,
-    lastError: trace?.lastError ?? null,
-  };
+  return { action, ...attemptsOf(trace) };
+}
+
+function attemptsOf(trace: Trace | undefined): Omit<Trace, 'status'> {
+  const { attempts = 0, startedAt = null, finishedAt = null, lastError = null } = trace ?? {};
+  return { attempts, startedAt, finishedAt, lastError };
 }
 
 function iso(time: string | null): string | null {

@@ -1,9 +1,8 @@
-import { eventually } from '../support/eventually.js';
 import { useTown } from '../support/town.js';
 
 const town = useTown('first-orders');
 
-/** An order of one pen by a customer who does not exist yet; the welcome credit is 500. */
+/** An order of one book by a customer who does not exist yet; the welcome credit is 500. */
 const firstOrder = (userName: string, unitPrice = 400, sku = 'book'): object => ({
   currency: 'EUR',
   items: [{ sku, quantity: 1, unitPrice }],
