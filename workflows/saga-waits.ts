@@ -96,6 +96,7 @@ export async function undoChild(run: SagaRun, step: PlanStep): Promise<void> {
     return found;
   };
   await untilKnown(run, look, () => showDetails(`takes saga ${run.children.get(step.name)!} back`));
+  run.children.delete(step.name);
 }
 
 /**
@@ -149,9 +150,9 @@ function outputOf(run: SagaRun): Output {
   }
 }
 
-/** Tells the sagas that may wait for this one to look in the ledger: its parent, and its children. */
-export async function tellOthers({ start, children }: SagaRun): Promise<void> {
-  const others = [...(start.parent ? [start.parent.sagaId] : []), ...children.values()];
+/** Tells the sagas that may wait for the end of this one to look in the ledger: its children, and its parent unless that has ended. */
+export async function tellOthers({ start, children, hasPassedPivot }: SagaRun): Promise<void> {
+  const others = [...(start.parent && !hasPassedPivot ? [start.parent.sagaId] : []), ...children.values()];
   await Promise.all(others.map((other) => tell(other, (workflow) => workflow.signal(newsForSaga))));
 }
 

@@ -19,6 +19,8 @@ export interface DemoClient {
   /** Starts a saga of another kind, at the address that its scenario has, and returns its id. */
   start(path: string, body: object): Promise<string>;
   cancel(sagaId: string): Promise<void>;
+  /** Gives a saga an event that it waits for. */
+  send(sagaId: string, event: string, body: object): Promise<void>;
   /** Waits until a saga has settled or is parked. */
   settled(sagaId: string): Promise<SagaView>;
   /** Waits until a saga is as `isSo` says. */
@@ -75,6 +77,9 @@ export function createDemoClient(api: string, apiKey: string | undefined, signal
       return ((await call('POST', '/v1/orders', { body, key })) as { sagaId: string }).sagaId;
     },
     start: async (path, body) => ((await call('POST', path, { body, key: randomUUID() })) as { sagaId: string }).sagaId,
+    send: async (sagaId, event, body) => {
+      await call('POST', `/v1/sagas/${sagaId}/events/${event}`, { body });
+    },
     cancel: async (sagaId) => {
       await call('POST', `/v1/sagas/${sagaId}/cancel`, { body: { reason: 'the demo changed its mind' } });
     },
