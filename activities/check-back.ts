@@ -20,7 +20,10 @@ export function createCheckBack(dependencies: HalfMessageDependencies): HalfMess
       if (!turn) throw new ParkedError('unknown-message', `the ledger has no message '${messageId}'`);
       if (turn.verdict) return { verdict: turn.verdict, isAnswered: true };
       if (turn.waitMs > 0) throw notYet(turn.waitMs);
-      const answer = await checkBackClient.ask(turn.checkBackUrl, questionOf(messageId, turn), timeoutMs);
+      const answer = await checkBackClient.ask({
+        ...{ url: turn.checkBackUrl, batch: turn.batch, timeoutMs },
+        question: questionOf(messageId, turn),
+      });
       if (answer.kind === 'answered' && answer.verdict !== 'unknown') {
         const key = { messageId, tenantId: turn.tenantId };
         const standing = await decideHalfMessage(pool, key, { verdict: answer.verdict, by: 'check-back' });
@@ -44,4 +47,4 @@ function questionOf(messageId: string, { key, type, tenantId, preparedAt }: Chec
   return { messageId, key, type, tenantId, preparedAt: preparedAt.toISOString() };
 }
 
-type Question = Parameters<HalfMessageDependencies['checkBackClient']['ask']>[1];
+type Question = Parameters<HalfMessageDependencies['checkBackClient']['ask']>[0]['question'];

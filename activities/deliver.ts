@@ -52,6 +52,7 @@ function envelopeOf(messageId: string, message: ConfirmedMessage): Envelope {
     tenantId: message.tenantId,
     effectKey: messageEffectKey(messageId),
     revision: message.revision,
+    mayRepeat: message.mayRepeat,
     payload: message.payload,
   };
 }

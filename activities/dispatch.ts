@@ -109,14 +109,16 @@ function isStorable(result: unknown): boolean {
   return !/\\u(?:0000|d[89a-f][0-9a-f]{2})/i.test(JSON.stringify(result ?? null));
 }
 
+/** The participant has this effect under another payload, or may have forgotten it: what it did is for a person to find out. */
+const UNCERTAIN: ReadonlySet<string> = new Set(['effect-key-reused', 'beyond-window']);
+
 /** Records a refusal. What no retry can help becomes a dead letter, which an operator reads; the others are final answers. */
 async function rejected(pool: ActivityDependencies['pool'], { args, sent }: Sent, reason: Reason): Promise<Error> {
   const located: Reason = { ...reason, step: args.effect.step };
-  // the participant has this effect under another payload: what it did is for a person to find out
-  const isClash = reason.code === 'effect-key-reused';
-  if (isClash || args.effect.action === 'undo') await markDead(pool, sent, located);
+  const isUncertain = UNCERTAIN.has(reason.code);
+  if (isUncertain || args.effect.action === 'undo') await markDead(pool, sent, located);
   else await recordAnswer(pool, sent, { status: 'rejected', reason: located });
-  return isClash ? new ParkedError(reason.code, reason.message) : refusal(args, located);
+  return isUncertain ? new ParkedError(reason.code, reason.message) : refusal(args, located);
 }
 
 function refusal({ effect }: DispatchArgs, reason: Reason | null): Error {
@@ -134,6 +136,7 @@ function envelopeOf({ effect, tenantId, saga }: DispatchArgs, message: LoggedMes
     tenantId,
     effectKey: effectKey(effect),
     revision: message.revision,
+    mayRepeat: message.mayRepeat,
     payload: message.payload,
   };
 }

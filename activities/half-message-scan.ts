@@ -1,7 +1,8 @@
 import type pg from 'pg';
 import { claimDueHalfMessages, isHalfMessageOpen, postponeHalfMessages } from '../src/db/half-messages.js';
+import type { ScanFindings } from '../src/db/scan-counts.js';
 import type { HalfMessageStart } from '../src/saga/half-message.js';
-import { lookAt, type ScanFindings } from './scan.js';
+import { lookAt } from './scan.js';
 
 /** What the scan needs of Temporal: the API's starter has it. */
 export interface HalfMessageRestarter {
@@ -11,7 +12,7 @@ export interface HalfMessageRestarter {
 
 const BATCH = 200;
 
-/** One round of the ledger scan over half messages: every open one that is due gets a running workflow. */
+/** Every open half message that is due gets a running workflow. */
 export async function scanHalfMessages(
   pool: pg.Pool,
   restarter: HalfMessageRestarter,

@@ -1,6 +1,7 @@
 import type pg from 'pg';
 import { claimUndelivered, markDelivered, type UndeliveredAction } from '../src/db/operator-actions.js';
 import { claimDueSagas, isOpen, postponeBriefly, type DueSaga } from '../src/db/saga-scan.js';
+import type { ScanFindings } from '../src/db/scan-counts.js';
 import type { Reason } from '../src/saga/errors.js';
 import type { Operation, OperationAnswer } from '../src/saga/operator.js';
 
@@ -12,26 +13,16 @@ export interface SagaRestarter {
   operate(sagaId: string, operation: Operation): Promise<OperationAnswer | 'gone'>;
 }
 
-/** What one round found. */
-export interface ScanFindings {
-  /** Looked at. */
-  readonly due: number;
-  /** Had no workflow: never started, or Temporal has lost it. */
-  readonly started: number;
-  /** Could not be helped now; the next round tries again. */
-  readonly failed: number;
-}
-
 const BATCH = 200;
 const CONCURRENCY = 16;
 
 /**
- * One round of the ledger scan: every open saga that is due gets a running workflow, and is told of a cancel or an event.
+ * Every open saga that is due gets a running workflow, and is told of a cancel or an event.
  * The ledger is the truth, Temporal is rebuilt from it.
  *
- * @param signal ends the round after what is under way; what is left is due again soon
+ * @param signal ends it after what is under way; what is left is due again soon
  */
-export async function scanOnce(pool: pg.Pool, restarter: SagaRestarter, signal: AbortSignal): Promise<ScanFindings> {
+export async function scanSagas(pool: pg.Pool, restarter: SagaRestarter, signal: AbortSignal): Promise<ScanFindings> {
   const due = await claimDueSagas(pool, BATCH);
   const { left, ...findings } = await lookAt(due, (saga) => restart(pool, restarter, saga), signal);
   if (left.length > 0)
@@ -39,10 +30,18 @@ export async function scanOnce(pool: pg.Pool, restarter: SagaRestarter, signal: 
       pool,
       left.map(({ id }) => id),
     );
-  // after the workflows: an action for one that was lost is told to the one that takes its place
+  return findings;
+}
+
+/** Tells workflows what operators have decided, where they have not heard of it yet. */
+export async function scanOperatorActions(
+  pool: pg.Pool,
+  restarter: SagaRestarter,
+  signal: AbortSignal,
+): Promise<ScanFindings> {
   const actions = await claimUndelivered(pool, BATCH);
-  const told = await lookAt(actions, (action) => tell(pool, restarter, action), signal);
-  return { ...findings, failed: findings.failed + told.failed };
+  const { due, started, failed } = await lookAt(actions, (action) => tell(pool, restarter, action), signal);
+  return { due, started, failed };
 }
 
 /**

@@ -5,8 +5,10 @@ import { join, resolve } from 'node:path';
 import { parse as parseYaml } from 'yaml';
 import { z } from 'zod';
 import { accounts, inventory, preferences, profiles } from './messages/index.js';
-import { LOG_LEVELS, SETTINGS } from './settings.js';
+import { Address, Count, Flag, Host, LogLevel, Port, PostgresUrl, Span, WebUrl, Word } from './config-values.js';
+import { SETTINGS, type LOG_LEVELS } from './settings.js';
 import type { Setting, SettingName } from './settings.js';
+import { DEFAULT_WINDOWS, type Windows } from './saga/windows.js';
 import type { Routes } from './transports/transport.js';
 
 export { SETTINGS } from './settings.js';
@@ -58,6 +60,7 @@ export interface Config {
   readonly routes: Routes;
   /** Sagas that may wait for Temporal before the API answers 503. */
   readonly backlog: number;
+  readonly windows: Windows;
   readonly logLevel: (typeof LOG_LEVELS)[number];
 }
 
@@ -69,31 +72,6 @@ export class ConfigError extends Error {
   }
 }
 
-const HOST_NAME = /^(?=.{1,253}$)[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*\.?$/i;
-const isHost = (text: string): boolean => isIP(text) !== 0 || HOST_NAME.test(text);
-
-const Host = z.string().refine(isHost, 'must be a host name or an IP address');
-const Port = z
-  .string()
-  .regex(/^\d{1,5}$/, 'must be a port from 1 to 65535')
-  .transform(Number)
-  .refine((port) => port >= 1 && port <= 65_535, 'must be a port from 1 to 65535');
-const Count = z
-  .string()
-  .regex(/^[1-9]\d{0,8}$/, 'must be a whole number from 1 to 999999999')
-  .transform(Number);
-const Address = z.string().refine((text) => {
-  const [, host, port] = /^\[?(.+?)\]?:(\d+)$/.exec(text) ?? [];
-  return host !== undefined && isHost(host) && Port.safeParse(port).success;
-}, "must be 'host:port', e.g. '127.0.0.1:7233'");
-const PostgresUrl = z.url({
-  protocol: /^postgres(ql)?$/,
-  error: "must be a URL such as 'postgres://user:password@host:5432/settle'",
-});
-const WebUrl = z.url({ protocol: /^https?$/, error: "must be an 'http://' or 'https://' URL" });
-const Word = z.string().regex(/^[\w.-]{1,200}$/, "must be of letters, digits, '.', '_' and '-' only");
-const Flag = z.enum(['true', 'false'], "must be 'true' or 'false'").transform((text) => text === 'true');
-const LogLevel = z.enum(LOG_LEVELS, `must be one of ${LOG_LEVELS.join(', ')}`);
 const RouteFile = z.record(
   z.string().regex(/^[\w.-]{1,200}$/, 'is no message type'),
   z.strictObject({
@@ -164,6 +142,7 @@ export function loadConfig(env: NodeJS.ProcessEnv = process.env, overrides: Node
     cacheDir: resolve(reader.read('XDG_CACHE_HOME', z.string()) ?? join(homedir(), '.cache'), 'settle'),
     routes: reader.readFile('SETTLE_ROUTES', parseRoutes) ?? sampleRoutes(host, ports),
     backlog: reader.read('SETTLE_BACKLOG', Count) ?? 10_000,
+    windows: readWindows(reader),
     logLevel: reader.read('LOG_LEVEL', LogLevel) ?? 'info',
   };
   if (reader.problems.length > 0) throw new ConfigError(reader.problems);
@@ -232,6 +211,15 @@ function readApiKeys(reader: Reader, host: string): ReadonlyMap<string, string> 
   return keys;
 }
 
+function readWindows(reader: Reader): Windows {
+  return {
+    keyMs: reader.read('SETTLE_KEY_WINDOW', Span) ?? DEFAULT_WINDOWS.keyMs,
+    retentionMs: reader.read('SETTLE_RETENTION', Span) ?? DEFAULT_WINDOWS.retentionMs,
+    manualMs: reader.read('SETTLE_MANUAL_WINDOW', Span) ?? DEFAULT_WINDOWS.manualMs,
+    inboxMs: reader.read('SETTLE_INBOX_WINDOW', Span) ?? DEFAULT_WINDOWS.inboxMs,
+  };
+}
+
 function readTemporal(reader: Reader, uiPort: number): TemporalConfig {
   const apiKey = reader.read('TEMPORAL_API_KEY', z.string());
   const isOn = reader.read('TEMPORAL_TLS', Flag) ?? apiKey !== undefined;
@@ -287,5 +275,6 @@ function freeze(config: Config): Config {
   Object.values(config.routes).forEach((route) => Object.freeze(route));
   Object.freeze(config.routes);
   Object.freeze(config.temporal);
+  Object.freeze(config.windows);
   return Object.freeze(config);
 }

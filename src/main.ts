@@ -5,8 +5,11 @@ import type { Config } from './config.js';
 import { runDemo } from './dev/demo.js';
 import { aborted, runDev } from './dev/run-dev.js';
 import type { StopSignals } from './dev/stack.js';
-import { migrateAll, reasonOf, startRoles } from './roles.js';
+import { HORIZONS } from './horizons.js';
+import { reasonOf } from './reach.js';
+import { migrateAll, startRoles } from './roles.js';
 import type { Role } from './roles.js';
+import { days, resendMs } from './saga/windows.js';
 import { installRuntime } from './worker.js';
 
 const HELP = `node dist/src/main.js <command>
@@ -60,7 +63,8 @@ async function runRoles(config: Config, roles: readonly Role[], { stop }: StopSi
   const logger = pino({ level: config.logLevel });
   installRuntime(logger);
   const running = await startRoles({ config, roles, logger });
-  logger.info({ roles, ...running.urls }, 'ready');
+  const resend = days(resendMs(HORIZONS, config.windows.manualMs));
+  logger.info({ roles, ...running.urls, resend }, 'ready');
   try {
     await Promise.race([aborted(stop), running.failed]);
   } finally {

@@ -1,17 +1,16 @@
-import { Client } from '@temporalio/client';
-import { NativeConnection } from '@temporalio/worker';
-import pg from 'pg';
 import type { Logger } from 'pino';
 import { definitions, startable } from '../workflows/definitions.js';
 import { createHalfMessageStarter } from './api/half-message-starter.js';
 import { createSagaStarter } from './api/saga-starter.js';
 import { startApi } from './api/server.js';
-import { connectionOptions, createClient, createLazyClient, ensureSearchAttributes } from './api/temporal.js';
+import { createClient, createLazyClient, ensureScanSchedule, ensureSearchAttributes } from './api/temporal.js';
 import type { Config } from './config.js';
 import { migrate } from './db/migrate.js';
 import { seedCustomers } from './db/orders.js';
 import { seedInvoices } from './db/payments.js';
+import { HORIZONS } from './horizons.js';
 import { createPool, withTransaction, type Transaction } from './db/pool.js';
+import { checkDatabase, connectTemporal, reasonOf } from './reach.js';
 import { contractsOf, eventsOf } from './saga/contracts.js';
 import {
   migrateParticipants,
@@ -20,6 +19,7 @@ import {
   type ParticipantDatabases,
   type ParticipantName,
 } from './samples/participants.js';
+import { assertWindows, resendMs } from './saga/windows.js';
 import type { Wrap } from './saga/wrap.js';
 import { startWorker } from './worker.js';
 
@@ -46,18 +46,16 @@ export interface RunningRoles {
 
 type Stop = () => Promise<unknown>;
 
-/** Long enough for a slow network, short enough that a wrong address is noticed. */
-const CONNECT_MS = 5_000;
-
 /**
  * Starts the roles, all of them or none. The API starts while Temporal is away, as its sagas wait in the ledger;
  * everything else must be reachable.
  *
- * @throws Error, one line, that names the setting that is missing, or the server that cannot be reached
+ * @throws Error, one line, that names the setting that is missing or too short, or the server that cannot be reached
  */
 export async function startRoles(options: RolesOptions): Promise<RunningRoles> {
   const { roles } = options;
   requireSettings(options.config, roles);
+  assertWindows(options.config.windows, HORIZONS);
   const stops: Stop[] = [];
   try {
     const participants = roles.includes('participants') ? await addParticipants(options, stops) : undefined;
@@ -133,10 +131,11 @@ async function checkParticipantDatabases(config: Config): Promise<ParticipantDat
 
 async function addParticipants({ config, logger, wrap }: RolesOptions, stops: Stop[]): Promise<RunningRoles['urls']> {
   const databases = await checkParticipantDatabases(config);
-  const { host, inventoryPort, accountsPort, profilesPort } = config;
+  const { host, inventoryPort, accountsPort, profilesPort, windows } = config;
   const participants = await startParticipants({
     ...{ host, inventoryPort, accountsPort, profilesPort, ...databases },
     ...{ logger, wrap },
+    inbox: { windowMs: windows.inboxMs, resendMs: resendMs(HORIZONS, windows.manualMs) },
   });
   stops.unshift(() => participants.stop());
   return participants.urls;
@@ -170,15 +169,18 @@ async function addProducer({ config, roles, logger, wrap }: RolesOptions, stops:
   stops.unshift(() => halfMessages.stop());
   let failed = new Promise<never>(() => undefined);
   if (connection) {
-    const repair = (): Promise<void> => ensureSearchAttributes(client, config.temporal);
-    await repair();
+    const prepareTemporal = async (): Promise<void> => {
+      await ensureSearchAttributes(client, config.temporal);
+      await ensureScanSchedule(client, config.temporal);
+    };
+    await prepareTemporal();
     const worker = await startWorker({
       config,
       pool,
       connection,
       restarter: starter,
       halfMessages,
-      repair,
+      prepareTemporal,
       logger,
       wrap,
     });
@@ -210,65 +212,6 @@ function workflowOf(type: string): string {
   const definition = definitions.find((each) => each.type === type);
   if (!definition) throw new Error(`saga type '${type}' is not one of this release; deploy the release that has it`);
   return definition.workflow;
-}
-
-/**
- * Makes sure that a database answers.
- *
- * @throws Error, one line, with the name of its setting and its address, never its password
- */
-async function checkDatabase(setting: string, url: string): Promise<void> {
-  const client = new pg.Client({
-    connectionString: url,
-    connectionTimeoutMillis: CONNECT_MS,
-    application_name: 'settle-check',
-  });
-  client.on('error', () => undefined);
-  try {
-    await client.connect();
-  } catch (cause) {
-    const { hostname, port, pathname } = new URL(url);
-    const where = `PostgreSQL at ${hostname}:${port === '' ? 5432 : port}${pathname}`;
-    throw new Error(`${where} (${setting}) cannot be reached: ${reasonOf(cause)}`, { cause });
-  } finally {
-    await client.end().catch(() => undefined);
-  }
-}
-
-async function connectTemporal({ temporal }: Config): Promise<NativeConnection> {
-  let timer: NodeJS.Timeout | undefined;
-  const tooLate = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new Error('it does not answer')), CONNECT_MS);
-  });
-  try {
-    const connecting = NativeConnection.connect(connectionOptions(temporal));
-    const connection = await Promise.race([connecting, tooLate]);
-    await checkNamespace(new Client({ connection }), temporal.namespace).catch(async (cause: unknown) => {
-      await connection.close();
-      throw cause;
-    });
-    return connection;
-  } catch (cause) {
-    throw new Error(`Temporal at ${temporal.address} (TEMPORAL_ADDRESS) cannot be reached: ${reasonOf(cause)}`, {
-      cause,
-    });
-  } finally {
-    clearTimeout(timer);
-  }
-}
-
-async function checkNamespace({ workflowService }: Client, namespace: string): Promise<void> {
-  await workflowService.describeNamespace({ namespace }).catch((cause: { details?: string; message: string }) => {
-    throw new Error(`namespace '${namespace}' (TEMPORAL_NAMESPACE): ${cause.details ?? cause.message}`, { cause });
-  });
-}
-
-/** The first line of the innermost reason: the outer ones only say that connecting failed, or nothing at all. */
-export function reasonOf(error: unknown): string {
-  if (error instanceof AggregateError && error.errors.length > 0) return reasonOf(error.errors[0]);
-  if (!(error instanceof Error)) return String(error);
-  const text = error.message === '' ? ((error as NodeJS.ErrnoException).code ?? error.name) : error.message;
-  return text.split('\n')[0] ?? text;
 }
 
 /** Stops in order; one that fails does not keep the others from it. */

@@ -86,6 +86,18 @@ export const SETTINGS = [
     default: '10000',
     description: 'sagas that may wait for Temporal before the API answers 503',
   },
+  { name: 'SETTLE_KEY_WINDOW', default: '7d', description: 'how long an `Idempotency-Key` stands for its request' },
+  { name: 'SETTLE_RETENTION', default: '30d', description: 'how long the ledger keeps what has settled' },
+  {
+    name: 'SETTLE_MANUAL_WINDOW',
+    default: '14d',
+    description: 'how long operators may retry without confirming that it may repeat an effect',
+  },
+  {
+    name: 'SETTLE_INBOX_WINDOW',
+    default: '30d',
+    description: 'how long participants remember what they have applied',
+  },
   { name: 'SETTLE_URL', default: 'http://127.0.0.1:3000', description: 'address of the API, for `npx settle`' },
   { name: 'SETTLE_API_KEY', secret: true, description: 'API key, for `npx settle`' },
   { name: 'LOG_LEVEL', default: 'info', description: LOG_LEVELS.map((level) => `\`${level}\``).join(', ') },

@@ -11,6 +11,7 @@ import {
 } from '@temporalio/worker';
 import type pg from 'pg';
 import type { Logger } from 'pino';
+import { createScanActivities } from '../activities/ledger-scan.js';
 import * as orders from '../activities/orders.js';
 import * as payments from '../activities/payments.js';
 import { createHalfMessageActivities } from '../activities/half-message-activities.js';
@@ -18,9 +19,12 @@ import { scanHalfMessages, type HalfMessageRestarter } from '../activities/half-
 import { withQuickAttempts } from '../activities/quick-attempts.js';
 import * as registrations from '../activities/registrations.js';
 import { createSagaActivities, type ActivityDependencies } from '../activities/saga-activities.js';
-import { scanOnce, type SagaRestarter } from '../activities/scan.js';
+import { scanOperatorActions, scanSagas, type SagaRestarter } from '../activities/scan.js';
 import { definitions } from '../workflows/definitions.js';
 import type { Config } from './config.js';
+import { createPool } from './db/pool.js';
+import { keepLedger } from './db/retention.js';
+import { startUpkeep } from './db/upkeep.js';
 import { listOpenSteps } from './db/saga-scan.js';
 import type { LocalWork } from './saga/local-work.js';
 import { unwrapped, type Wrap } from './saga/wrap.js';
@@ -37,8 +41,8 @@ export interface WorkerDependencies {
   readonly connection: NativeConnection;
   readonly restarter: SagaRestarter;
   readonly halfMessages: HalfMessageRestarter;
-  /** Called, at most every 10 s, when sagas cannot be started: what Temporal may have lost is set up again. */
-  readonly repair: () => Promise<void>;
+  /** Sets up what Temporal must have, where it is missing; called every 5 s. */
+  readonly prepareTemporal: () => Promise<void>;
   readonly logger: Logger;
   readonly wrap?: Wrap;
 }
@@ -52,23 +56,35 @@ export interface RunningWorker {
 
 const BUNDLE = fileURLToPath(new URL('../workflow-bundle.js', import.meta.url));
 const WORKFLOWS = fileURLToPath(new URL('../workflows/index.js', import.meta.url));
-const SCAN_EVERY_MS = 1_000;
-const REPAIR_EVERY_MS = 10_000;
+const PREPARE_EVERY_MS = 5_000;
 
 /**
- * Starts the worker: the workflows, their activities, and the ledger scan.
+ * Starts the worker: the workflows and their activities, of which the ledger scan is one.
  *
  * @throws Error when a message type has no route, or when open sagas need steps that this release does not have
  */
 export async function startWorker(dependencies: WorkerDependencies): Promise<RunningWorker> {
-  const { config, pool, wrap = unwrapped } = dependencies;
+  const { config, pool, restarter, halfMessages, wrap = unwrapped } = dependencies;
+  const stopping = new AbortController();
   checkRoutes(config);
   await checkOpenSagas(pool);
   const router = wrap('router', createRouter(config.routes));
   const checkBackClient = createCheckBackClient();
+  // a step asks for rows by their keys only: planned once, its statements cost no more for the partitions
+  const byKey = createPool(config.databaseUrl!, { name: 'settle-steps', plansOnce: true });
   const activities = {
-    ...createSagaActivities({ pool, router, definitions, localWorks: wrap('localWorks', localWorks()) }),
+    ...createSagaActivities({ pool: byKey, router, definitions, localWorks: wrap('localWorks', localWorks()) }),
     ...createHalfMessageActivities({ pool, router, checkBackClient }),
+    ...createScanActivities({
+      pool,
+      stopping: stopping.signal,
+      looks: {
+        saga: (signal) => scanSagas(pool, restarter, signal),
+        // after the workflows: what is decided for one that was lost is told to the one that takes its place
+        'operator-action': (signal) => scanOperatorActions(pool, restarter, signal),
+        'half-message': (signal) => scanHalfMessages(pool, halfMessages, signal),
+      },
+    }),
   };
   const worker = await Worker.create({
     ...workflowCode(),
@@ -86,13 +102,18 @@ export async function startWorker(dependencies: WorkerDependencies): Promise<Run
     shutdownForceTime: '15s',
   });
   const finished = worker.run();
-  const scan = startScan(dependencies);
+  const kept = keepPrepared(dependencies, stopping.signal);
+  const upkeep = startUpkeep({
+    round: (signal) => keepLedger(pool, config.windows, signal),
+    logger: dependencies.logger,
+  });
   return {
     finished,
     stop: once(async () => {
+      stopping.abort();
       if (worker.getState() === 'RUNNING') worker.shutdown();
-      await Promise.all([scan.stop(), finished.catch(() => undefined)]);
-      await Promise.all([router.close(), checkBackClient.close()]);
+      await Promise.all([kept, upkeep.stop(), finished.catch(() => undefined)]);
+      await Promise.all([router.close(), checkBackClient.close(), byKey.end()]);
     }),
   };
 }
@@ -159,35 +180,18 @@ async function checkOpenSagas(pool: pg.Pool): Promise<void> {
 }
 
 /**
- * Runs the scan beside Temporal, not in it: it is what rebuilds Temporal after a loss.
- * Rounds never overlap, and a failing one is only reported.
+ * Temporal may lose its store, and with it what the namespace was prepared with. The scan that makes the loss good is scheduled
+ * in Temporal itself, so that one worker does it and another takes over; that it is scheduled is each worker's care.
  */
-function startScan({ pool, restarter, halfMessages, repair, logger }: WorkerDependencies): { stop(): Promise<void> } {
-  const stopping = new AbortController();
-  let repairedAt = 0;
-  const round = async (): Promise<void> => {
-    const sagas = await scanOnce(pool, restarter, stopping.signal);
-    const messages = await scanHalfMessages(pool, halfMessages, stopping.signal);
-    const failed = sagas.failed + messages.failed;
-    if (sagas.started + messages.started + failed > 0) logger.info({ ...sagas, messages }, 'ledger scan');
-    if (failed === 0 || Date.now() - repairedAt < REPAIR_EVERY_MS) return;
-    repairedAt = Date.now();
-    await repair();
-  };
+function keepPrepared({ prepareTemporal, logger }: WorkerDependencies, signal: AbortSignal): Promise<void> {
   const rounds = async (): Promise<void> => {
     for (;;) {
-      // rejects when the scan is stopped
-      await pause(SCAN_EVERY_MS, undefined, { signal: stopping.signal });
-      await round().catch((error: unknown) => logger.warn({ err: error }, 'ledger scan failed; trying again'));
+      // rejects when the worker stops
+      await pause(PREPARE_EVERY_MS, undefined, { signal });
+      await prepareTemporal().catch((err: unknown) => logger.warn({ err }, 'Temporal is not prepared; trying again'));
     }
   };
-  const ended = rounds().catch(() => undefined);
-  return {
-    stop: () => {
-      stopping.abort();
-      return ended;
-    },
-  };
+  return rounds().catch(() => undefined);
 }
 
 function once(work: () => Promise<void>): () => Promise<void> {

@@ -4,3 +4,4 @@ export { placeFirstOrder } from './first-orders.js';
 export { payInvoice } from './payments.js';
 export { registerUser } from './registrations.js';
 export { halfMessage } from './half-message.js';
+export { ledgerScan } from './ledger-scan.js';

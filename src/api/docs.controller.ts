@@ -1,8 +1,9 @@
 import { readFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
-import { Controller, Get, Param, Res } from '@nestjs/common';
+import { Controller, Get, Inject, Param, Res } from '@nestjs/common';
 import type { FastifyReply } from 'fastify';
 import { openApiDocument, type OpenApiDocument } from './openapi.js';
+import { PARTS, type ApiParts } from './parts.js';
 import { ProblemError } from './problems.js';
 
 const resolver = createRequire(import.meta.url);
@@ -34,7 +35,10 @@ const POLICY = "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 's
 /** `/openapi.json` for programs, `/docs` for people */
 @Controller()
 export class DocsController {
-  private readonly document = openApiDocument();
+  private readonly document: OpenApiDocument;
+  constructor(@Inject(PARTS) { config }: ApiParts) {
+    this.document = openApiDocument(config.windows);
+  }
 
   /** The OpenAPI 3.1 document. */
   @Get('openapi.json')

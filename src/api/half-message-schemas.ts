@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { text } from '../messages/fields.js';
-import { HALF_MESSAGE_STATES, VERDICTS } from '../saga/half-message.js';
+import { HALF_MESSAGE_STATES, MAX_BATCH, VERDICTS } from '../saga/half-message.js';
 
 const Time = z.string().meta({ format: 'date-time', examples: ['2026-01-31T12:00:00.000Z'] });
 const MessageId = z.string().meta({ examples: ['msg_0198c5a0-7e1c-7000-8000-000000000003'] });
@@ -37,6 +37,12 @@ export const PrepareRequest = z.strictObject({
   checkBackUrl: text(2_000)
     .refine(isPlainWebUrl, 'must be an absolute http or https URL without credentials or fragment')
     .describe('Asked with POST what became of the local transaction, when the producer does not say.'),
+  checkBackBatch: z
+    .int()
+    .min(1)
+    .max(MAX_BATCH)
+    .optional()
+    .describe('How many messages may be asked after in one request, when the URL takes several; 1 when absent.'),
   immunityMs: z
     .int()
     .min(1)

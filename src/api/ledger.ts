@@ -6,6 +6,8 @@ import { markDelivered, recordOperatorAction } from '../db/operator-actions.js';
 import { listParked } from '../db/parked-queries.js';
 import { findPayment } from '../db/payments.js';
 import { findRegistration } from '../db/registrations.js';
+import { listScanCounts } from '../db/scan-counts.js';
+import { countStrayed } from '../db/retention.js';
 import {
   countOpenByState,
   findEffectEnds,
@@ -35,9 +37,11 @@ const QUERIES = {
   decideHalfMessage,
   findHalfMessage,
   countOpenHalfMessages,
+  listScanCounts,
   listParked,
   recordOperatorAction,
   markDelivered,
+  countStrayed,
   ping,
 } as const;
 type Queries = typeof QUERIES;

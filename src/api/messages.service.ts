@@ -27,13 +27,13 @@ export class MessagesService {
    */
   async prepare({ tenantId, idempotencyKey, body }: PrepareCall): Promise<PreparedMessage> {
     const { ledger, halfMessages, config } = this.parts;
-    const { type, payload, checkBackUrl, immunityMs = CHECK_PLAN.firstMs } = body;
+    const { type, payload, checkBackUrl, checkBackBatch: batch, immunityMs = CHECK_PLAN.firstMs } = body;
     if (!Object.hasOwn(config.routes, type)) throw noRoute();
     const requestHash = hashOf({ message: body });
     const message = await ledger.prepareHalfMessage({
       id: messageId(v7()),
       ...{ tenantId, idempotencyKey, requestHash, type, payload, checkBackUrl },
-      plan: { ...CHECK_PLAN, firstMs: immunityMs },
+      plan: { ...CHECK_PLAN, firstMs: immunityMs, batch },
     });
     if (message.requestHash !== requestHash) {
       throw new ProblemError('idempotency-key-reused', 'this Idempotency-Key was accepted with another request');

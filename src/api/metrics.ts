@@ -2,6 +2,8 @@ import { Counter, Gauge, Histogram, Registry, collectDefaultMetrics } from 'prom
 import { SAGA_STATES } from '../saga/state.js';
 import { addHalfMessageGauge } from './half-message-metrics.js';
 import type { Ledger } from './ledger.js';
+import { addScanMetrics } from './scan-metrics.js';
+import { addPartitionGauge } from './partition-metrics.js';
 import type { ProblemName } from './problems.js';
 
 /** How old the count of open sagas may be: scrapers may be many. */
@@ -27,7 +29,9 @@ export interface Metrics {
 }
 
 /** The metrics of one API, in a registry of their own. */
-export function createMetrics(ledger: Pick<Ledger, 'countOpenByState' | 'countOpenHalfMessages'>): Metrics {
+export function createMetrics(
+  ledger: Pick<Ledger, 'countOpenByState' | 'countOpenHalfMessages' | 'listScanCounts' | 'countStrayed'>,
+): Metrics {
   const registry = new Registry();
   collectDefaultMetrics({ register: registry });
   const registers = [registry];
@@ -67,6 +71,8 @@ export function createMetrics(ledger: Pick<Ledger, 'countOpenByState' | 'countOp
     },
   });
   addHalfMessageGauge(registry, ledger);
+  addScanMetrics(registry, ledger);
+  addPartitionGauge(registry, ledger);
   return {
     countAccepted: (type) => accepted.inc({ type }),
     countReplayed: (type) => replayed.inc({ type }),

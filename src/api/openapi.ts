@@ -2,6 +2,7 @@ import { AWAITED_EVENT_OPERATIONS } from './awaited-event-operations.js';
 import { OPERATIONS, type Answer, type Operation, type Parameter } from './operations.js';
 import { OPERATOR_OPERATIONS } from './operator-operations.js';
 import { OPERATOR_COMPONENTS } from './operator-schemas.js';
+import { days, type Windows } from '../saga/windows.js';
 import { PROBLEM_TYPE, PROBLEMS, type ProblemName } from './problems.js';
 import { jsonSchemas, type ComponentName } from './schemas.js';
 
@@ -17,7 +18,7 @@ export interface OpenApiDocument {
  * The document, from the schemas that validate and the list of operations. Built here rather than from the decorators of
  * @nestjs/swagger: those translate to OpenAPI 3.0's dialect, and need type metadata that not every compiler emits.
  */
-export function openApiDocument(): OpenApiDocument {
+export function openApiDocument({ keyMs }: Pick<Windows, 'keyMs'>): OpenApiDocument {
   const paths: Record<string, Record<string, object>> = {};
   for (const operation of [...OPERATIONS, ...AWAITED_EVENT_OPERATIONS, ...OPERATOR_OPERATIONS]) {
     const path = (paths[operation.path] ??= {});
@@ -28,7 +29,9 @@ export function openApiDocument(): OpenApiDocument {
     info: {
       title: 'Settle',
       version: '1',
-      description: 'Orders, payments and registrations that happen in every service or are undone in every service.',
+      description:
+        'Orders, payments and registrations that happen in every service or are undone in every service. ' +
+        `An \`Idempotency-Key\` stands for its request for ${days(keyMs)}; after that it is free again.`,
     },
     paths,
     components: {

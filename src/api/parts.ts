@@ -32,7 +32,7 @@ export type ApiStarter = Pick<SagaStarter, 'startSoon' | 'signalCancel' | 'signa
 export type ApiHalfMessages = Pick<HalfMessageStarter, 'tellSoon'>;
 
 /** The settings that the API reads. */
-export type ApiConfig = Pick<Config, 'host' | 'port' | 'apiKeys' | 'backlog' | 'temporal' | 'routes'>;
+export type ApiConfig = Pick<Config, 'host' | 'port' | 'apiKeys' | 'backlog' | 'temporal' | 'routes' | 'windows'>;
 
 /** What the API is made of; controllers and services take it by the token {@link PARTS}. */
 export interface ApiParts {

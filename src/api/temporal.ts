@@ -1,4 +1,12 @@
-import { Client, Connection, type ConnectionLike, type ConnectionOptions } from '@temporalio/client';
+import {
+  Client,
+  Connection,
+  ScheduleAlreadyRunning,
+  ScheduleNotFoundError,
+  ScheduleOverlapPolicy,
+  type ConnectionLike,
+  type ConnectionOptions,
+} from '@temporalio/client';
 import type { TemporalConfig } from '../config.js';
 
 /** What people search sagas by in the Temporal Web UI; all are keywords. */
@@ -46,5 +54,36 @@ export async function ensureSearchAttributes({ connection }: Client, config: Tem
     // another process may have added them at the same moment
     const again = await connection.operatorService.listSearchAttributes({ namespace });
     if (missing.some((name) => again.customAttributes[name] === undefined)) throw new Error(problem, { cause });
+  }
+}
+
+/** How often the scan's workflow is begun anew, so that its history stays short. */
+const SCAN_EVERY = '5m';
+
+/**
+ * Makes sure that the ledger scan is scheduled: once for a task queue, however many workers it has. It begins at once, and one
+ * run follows the other without a pause between them; pausing the schedule in the Web UI pauses the scan.
+ *
+ * @throws when Temporal cannot be reached
+ */
+export async function ensureScanSchedule({ schedule }: Client, { taskQueue }: TemporalConfig): Promise<void> {
+  const scheduleId = `settle-scan-${taskQueue}`;
+  try {
+    await schedule.getHandle(scheduleId).describe();
+    return;
+  } catch (error) {
+    if (!(error instanceof ScheduleNotFoundError)) throw error;
+  }
+  try {
+    await schedule.create({
+      scheduleId,
+      spec: { intervals: [{ every: SCAN_EVERY }] },
+      action: { type: 'startWorkflow', workflowType: 'ledgerScan', workflowId: scheduleId, taskQueue, args: [] },
+      policies: { overlap: ScheduleOverlapPolicy.BUFFER_ONE, catchupWindow: '1m' },
+      state: { triggerImmediately: true },
+    });
+  } catch (error) {
+    // another worker was faster
+    if (!(error instanceof ScheduleAlreadyRunning)) throw error;
   }
 }

@@ -14,6 +14,8 @@ export interface CheckTurn {
   readonly tenantId: string;
   readonly type: string;
   readonly checkBackUrl: string;
+  /** How many messages its producer can be asked after in one request. */
+  readonly batch: number;
   /** The Idempotency-Key that its producer prepared it under. */
   readonly key: string;
   readonly preparedAt: Date;
@@ -26,6 +28,7 @@ export interface CheckTurn {
 /**
  * Takes a turn at a producer's host, or says when the turn is that was taken before. A token bucket for all workers together:
  * its one row a host holds the turn given last, on the database's clock, so that neither a restart nor another worker adds to the rate.
+ * A message that shares its request with others takes its share of a turn.
  *
  * @param host as in the message's check-back URL
  * @returns undefined when there is no such message
@@ -37,20 +40,24 @@ export async function takeCheckTurn(
 ): Promise<CheckTurn | undefined> {
   const { rows } = await pool.query<CheckTurn>({
     name: 'take-check-turn',
-    text: `with turn as (
+    text: `with asked as (
+             select $3::interval / coalesce((plan ->> 'batch')::int, 1) as share from settle.half_message
+              where id = $1 and turn_at is null and verdict is null),
+           turn as (
              insert into settle.check_back_host as h (host, turn_at)
-             select $2, clock_timestamp() - $4 * $3::interval from settle.half_message
-              where id = $1 and turn_at is null and verdict is null
-             on conflict (host) do update set turn_at = greatest(h.turn_at, clock_timestamp() - ($4 + 1) * $3::interval) + $3::interval
+             select $2, clock_timestamp() - $4 * $3::interval + share from asked
+             on conflict (host) do update
+                set turn_at = greatest(h.turn_at, clock_timestamp() - $4 * $3::interval) + (select share from asked)
              returning turn_at),
            taken as (
              update settle.half_message m set turn_at = turn.turn_at from turn where m.id = $1 returning m.turn_at)
            select tenant_id as "tenantId", type, check_back_url as "checkBackUrl", idempotency_key as key,
+                  coalesce((plan ->> 'batch')::int, 1) as batch,
                   prepared_at as "preparedAt", verdict,
                   greatest(0, ceil(extract(epoch from
                     coalesce((select turn_at from taken), m.turn_at) - clock_timestamp()) * 1000))::float8 as "waitMs"
              from settle.half_message m where id = $1`,
-    values: [messageId, host, `${1 / perSecond} seconds`, burst - 1],
+    values: [messageId, host, `${1 / perSecond} seconds`, burst],
   });
   return rows[0];
 }
@@ -90,6 +97,8 @@ export interface ConfirmedMessage {
   readonly type: string;
   readonly payload: unknown;
   readonly revision: number;
+  /** Whether an operator has confirmed that this revision may repeat its effect. */
+  readonly mayRepeat: boolean;
   readonly preparedAt: Date;
   readonly isDelivered: boolean;
 }
@@ -106,7 +115,8 @@ export async function claimDelivery(pool: pg.Pool, messageId: string): Promise<C
               set attempts = attempts + case state when 'delivered' then 0 else 1 end,
                   state = case state when 'parked' then 'confirmed' else state end, park_reason = null
             where id = $1 and verdict = 'committed'
-            returning tenant_id as "tenantId", type, payload, revision, prepared_at as "preparedAt",
+            returning tenant_id as "tenantId", type, payload, revision,
+                      coalesce(may_repeat = revision, false) as "mayRepeat", prepared_at as "preparedAt",
                       state = 'delivered' as "isDelivered"`,
     values: [messageId],
   });

@@ -1,6 +1,7 @@
 import type pg from 'pg';
 import type { Reason } from '../saga/errors.js';
 import type { CheckPlan, HalfMessageStart, HalfMessageState, Verdict } from '../saga/half-message.js';
+import { storeOnce } from './store-once.js';
 
 /** A half message as a producer asks for it. */
 export interface NewHalfMessage {
@@ -65,18 +66,26 @@ const START_GRACE = '3 seconds';
 
 /** Stores a half message, or finds the one that the same key was accepted for. */
 export async function prepareHalfMessage(pool: pg.Pool, message: NewHalfMessage): Promise<PreparedMessage> {
-  const { tenantId, idempotencyKey } = message;
-  const inserted = await pool.query<PreparedMessage>({
+  return storeOnce(
+    () => insertPrepared(pool, message),
+    () => findByKey(pool, message),
+  );
+}
+
+async function insertPrepared(pool: pg.Pool, message: NewHalfMessage): Promise<PreparedMessage | undefined> {
+  const { rows } = await pool.query<PreparedMessage>({
     name: 'prepare-half-message',
-    text: `insert into settle.half_message
+    text: `with key as (
+             insert into settle.idempotency_key (tenant_id, kind, key, owner_id) values ($2, 'message', $3, $1)
+             on conflict (tenant_id, kind, key) do nothing returning owner_id)
+           insert into settle.half_message
              (id, tenant_id, idempotency_key, request_hash, type, payload, check_back_url, plan, due_at)
-           values ($1, $2, $3, $4, $5, $6, $7, $8, clock_timestamp() + interval '${START_GRACE}')
-           on conflict on constraint half_message_idempotency do nothing
-           returning ${START_COLUMNS}, request_hash as "requestHash"`,
+           select owner_id, $2, $3, $4, $5, $6, $7, $8, clock_timestamp() + interval '${START_GRACE}' from key
+           returning ${START_COLUMNS}, request_hash as "requestHash", false as replayed`,
     values: [
       message.id,
-      tenantId,
-      idempotencyKey,
+      message.tenantId,
+      message.idempotencyKey,
       message.requestHash,
       message.type,
       JSON.stringify(message.payload),
@@ -84,14 +93,20 @@ export async function prepareHalfMessage(pool: pg.Pool, message: NewHalfMessage)
       JSON.stringify(message.plan),
     ],
   });
-  if (inserted.rows[0]) return { ...inserted.rows[0], replayed: false };
+  return rows[0];
+}
+
+async function findByKey(
+  pool: pg.Pool,
+  { tenantId, idempotencyKey }: NewHalfMessage,
+): Promise<PreparedMessage | undefined> {
   const { rows } = await pool.query<PreparedMessage>({
     name: 'find-prepared-by-key',
-    text: `select ${START_COLUMNS}, request_hash as "requestHash" from settle.half_message
-            where tenant_id = $1 and idempotency_key = $2`,
+    text: `select ${START_COLUMNS}, request_hash as "requestHash", true as replayed from settle.half_message
+            where id = (select owner_id from settle.idempotency_key where tenant_id = $1 and kind = 'message' and key = $2)`,
     values: [tenantId, idempotencyKey],
   });
-  return { ...rows[0]!, replayed: true };
+  return rows[0];
 }
 
 /**

@@ -19,6 +19,8 @@ export interface LoggedMessage {
   readonly type: string;
   readonly payload: unknown;
   readonly revision: number;
+  /** Whether an operator has confirmed that this revision may repeat its effect. */
+  readonly mayRepeat: boolean;
   /** `sent` and `rejected` are final answers of the participant; `dead` waits for an operator; `withdrawn` was undone unanswered. */
   readonly status: 'pending' | 'sent' | 'rejected' | 'dead' | 'withdrawn';
   /** Attempts begun, this one included. */
@@ -28,7 +30,8 @@ export interface LoggedMessage {
   readonly createdAt: Date;
 }
 
-const COLUMNS = `message_id as "messageId", type, payload, revision, status, attempts, result, reason, created_at as "createdAt"`;
+const COLUMNS = `message_id as "messageId", type, payload, revision, coalesce(may_repeat = revision, false) as "mayRepeat",
+  status, attempts, result, reason, created_at as "createdAt"`;
 
 /**
  * Begins an attempt of a `do`: finds or writes the message's row and counts the attempt.

@@ -11,12 +11,20 @@ export async function reopenEffect(tx: Transaction, effect: EffectId): Promise<v
     `update settle.message_log m
         set status = 'pending', reason = null, finished_at = null, revision = m.revision + raised.by,
             message_id = case when raised.by = 0 then m.message_id else gen_random_uuid() end
-       from (select id, (status = 'rejected' or status = 'dead' and reason ->> 'code' <> 'effect-key-reused')::int as by
+       from (select (status = 'rejected' or status = 'dead' and reason ->> 'code' <> 'effect-key-reused')::int as by
                from settle.message_log where effect_key = $1) as raised
-      where m.id = raised.id and status in ('pending', 'rejected', 'dead')`,
+      where effect_key = $1 and status in ('pending', 'rejected', 'dead')`,
     [effectKey(effect)],
   );
   await tx.query(`delete from settle.step_effect where effect_key = $1 and status = 'rejected'`, [effectKey(effect)]);
+}
+
+/**
+ * Notes that an operator has confirmed that a message may repeat its effect: its participant need not remember it any more.
+ * For the revision that stands, so after {@link reopenEffect} or {@link editMessage}.
+ */
+export async function permitRepeat(tx: Transaction, effect: EffectId): Promise<void> {
+  await tx.query('update settle.message_log set may_repeat = revision where effect_key = $1', [effectKey(effect)]);
 }
 
 /** Another payload under the same effect key: a later answer to the old revision no longer counts. */

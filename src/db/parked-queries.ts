@@ -4,6 +4,7 @@ import type { StepAction } from '../saga/ids.js';
 import { legalActions, type OperatorAction, type Parked } from '../saga/operator.js';
 import { allSteps, type Plan, type PlanStep } from '../saga/plan.js';
 import type { SagaState } from '../saga/state.js';
+import { effectsOf } from './effects-of.js';
 import type { Transaction } from './pool.js';
 import type { SagaSummary } from './saga-queries.js';
 
@@ -40,11 +41,11 @@ export interface ParkedItem {
 const RECORD = `select s.id, s.type, s.business_key as "businessKey", s.state, s.reason, s.park_reason as "parkReason",
     s.accepted_at as "acceptedAt", s.updated_at as "updatedAt", s.finished_at as "finishedAt", s.plan, s.parked,
     coalesce((select jsonb_agg(step) from settle.step_effect
-               where saga_id = s.id and action = 'do' and status = 'applied'), '[]') as applied,
+               where ${effectsOf('s.id')} and action = 'do' and status = 'applied'), '[]') as applied,
     coalesce((select jsonb_agg(jsonb_build_object('step', step, 'action', action, 'type', type, 'status', status,
                 'attempts', attempts, 'revision', revision, 'payload', payload,
                 'lastError', coalesce(reason ->> 'message', last_error)))
-                from settle.message_log where saga_id = s.id), '[]') as messages
+                from settle.message_log where ${effectsOf('s.id')}), '[]') as messages
     from settle.saga s`;
 
 /** Parked sagas of a tenant, newest first; `before` is the last one of the page before. */

@@ -1,6 +1,7 @@
 import type pg from 'pg';
 import { FencedError, type Reason } from '../saga/errors.js';
 import { isTerminal, type SagaOutcome, type SagaState } from '../saga/state.js';
+import { effectsOf } from './effects-of.js';
 import type { Transaction } from './pool.js';
 
 /**
@@ -24,7 +25,7 @@ export async function settleSaga(
               returning id),
            withdrawn as (
              update settle.message_log m set status = 'withdrawn', finished_at = clock_timestamp()
-               from settled where $2 = 'compensated' and m.saga_id = settled.id and m.status in ('pending', 'dead'))
+               from settled where $2 = 'compensated' and ${effectsOf('$1')} and m.status in ('pending', 'dead'))
            select from settled`,
     values: [sagaId, outcome, reason ? JSON.stringify(reason) : null],
   });
@@ -61,7 +62,7 @@ export async function resolveSaga(
   );
   await tx.query(
     `update settle.message_log set status = 'withdrawn', finished_at = clock_timestamp()
-      where saga_id = $1 and status in ('pending', 'dead')`,
+      where ${effectsOf('$1')} and status in ('pending', 'dead')`,
     [sagaId],
   );
 }

@@ -4,7 +4,8 @@ import type { StepAction } from '../saga/ids.js';
 import type { OperatorAction, Parked } from '../saga/operator.js';
 import { PARENT_COMPENSATES } from './child-sagas.js';
 import type { Plan } from '../saga/plan.js';
-import type { ParentStep, SagaState } from '../saga/state.js';
+import { isTerminal, type ParentStep, type SagaState } from '../saga/state.js';
+import { childrenOf, effectsOf } from './effects-of.js';
 
 /** A saga as a list shows it. */
 export interface SagaSummary {
@@ -102,22 +103,22 @@ export async function findSaga(
     text: `select ${SUMMARY}, s.plan, s.parked,
              coalesce((select jsonb_agg(jsonb_build_object('actionId', id, 'step', step, 'action', action, 'actor', actor,
                                                            'reason', reason, 'at', at) order by seq)
-                         from settle.operator_action where saga_id = s.id), '[]') as actions,
+                         from settle.operator_action where saga_id = $1), '[]') as actions,
              coalesce((select jsonb_agg(jsonb_build_object('step', step, 'action', action, 'status', status,
                                                            'reason', reason, 'appliedAt', applied_at))
-                         from settle.step_effect where saga_id = s.id), '[]') as effects,
+                         from settle.step_effect where ${effectsOf('$1')}), '[]') as effects,
              coalesce((select jsonb_agg(jsonb_build_object('step', step, 'action', action, 'status', status,
                                                            'attempts', attempts, 'reason', reason, 'lastError', last_error,
                                                            'firstSentAt', first_sent_at, 'finishedAt', finished_at))
-                         from settle.message_log where saga_id = s.id), '[]') as messages,
+                         from settle.message_log where ${effectsOf('$1')}), '[]') as messages,
              coalesce((select jsonb_agg(jsonb_build_object('step', step, 'status', status, 'waitingSince', waiting_since,
                                                            'receivedAt', received_at))
-                         from settle.awaited_event where saga_id = s.id), '[]') as awaited,
+                         from settle.awaited_event where saga_id = $1), '[]') as awaited,
              coalesce((select jsonb_agg(jsonb_build_object('step', parent_step, 'sagaId', id, 'state', state, 'reason', reason,
                                                            'acceptedAt', accepted_at, 'heldAt', held_at,
                                                            'isTakenBack', coalesce(cancel_reason ->> 'code', '') = '${PARENT_COMPENSATES}',
                                                            'updatedAt', updated_at))
-                         from settle.saga where parent_id = s.id), '[]') as children,
+                         from settle.saga where ${childrenOf('$1')}), '[]') as children,
              s.held_at as "heldAt",
              case when parent_id is not null then jsonb_build_object('sagaId', parent_id, 'step', parent_step) end as parent
              from settle.saga s where s.id = $1 and s.tenant_id = $2`,
@@ -146,6 +147,8 @@ export async function listSagas(pool: pg.Pool, filter: SagaFilter): Promise<read
     values.push(value);
     conditions.push(`${condition} $${values.length}`);
   };
+  // all but the few that are open have settled: their index finds them, however many that are
+  if (filter.state && !isTerminal(filter.state)) conditions.push('s.finished_at is null');
   add('s.type =', filter.type);
   add('s.state =', filter.state);
   add('s.business_key =', filter.businessKey);
@@ -163,10 +166,10 @@ export async function isKeyKnown(
   pool: pg.Pool,
   { tenantId, idempotencyKey }: { tenantId: string; idempotencyKey: string },
 ): Promise<boolean> {
-  const { rowCount } = await pool.query('select 1 from settle.saga where tenant_id = $1 and idempotency_key = $2', [
-    tenantId,
-    idempotencyKey,
-  ]);
+  const { rowCount } = await pool.query(
+    `select 1 from settle.idempotency_key where tenant_id = $1 and kind = 'saga' and key = $2`,
+    [tenantId, idempotencyKey],
+  );
   return rowCount === 1;
 }
 

@@ -10,7 +10,9 @@ import {
   type SagaState,
   type StateRecord,
 } from '../saga/state.js';
+import { childrenOf, effectsOf } from './effects-of.js';
 import type { Transaction } from './pool.js';
+import { storeOnce } from './store-once.js';
 
 /** A saga as a client asks for it. */
 export interface NewSaga {
@@ -55,12 +57,21 @@ const START_GRACE = '3 seconds';
  * of many identical requests at the same moment one inserts, the others wait for its commit and read it.
  */
 export async function acceptSaga(pool: pg.Pool, saga: NewSaga): Promise<AcceptedSaga> {
-  const inserted = await pool.query<AcceptedSaga>({
+  return storeOnce(
+    () => insertSaga(pool, saga),
+    () => findByKey(pool, saga),
+  );
+}
+
+async function insertSaga(pool: pg.Pool, saga: NewSaga): Promise<AcceptedSaga | undefined> {
+  const { rows } = await pool.query<AcceptedSaga>({
     name: 'accept-saga',
-    text: `insert into settle.saga (id, tenant_id, idempotency_key, request_hash, type, business_key, plan, input, due_at)
-           values ($1, $2, $3, $4, $5, $6, $7, $8, clock_timestamp() + interval '${START_GRACE}')
-           on conflict on constraint saga_idempotency do nothing
-           returning ${ACCEPTED_COLUMNS}`,
+    text: `with key as (
+             insert into settle.idempotency_key (tenant_id, kind, key, owner_id) values ($2, 'saga', $3, $1)
+             on conflict (tenant_id, kind, key) do nothing returning owner_id)
+           insert into settle.saga (id, tenant_id, idempotency_key, request_hash, type, business_key, plan, input, due_at)
+           select owner_id, $2, $3, $4, $5, $6, $7, $8, clock_timestamp() + interval '${START_GRACE}' from key
+           returning ${ACCEPTED_COLUMNS}, false as replayed`,
     values: [
       saga.id,
       saga.tenantId,
@@ -72,13 +83,17 @@ export async function acceptSaga(pool: pg.Pool, saga: NewSaga): Promise<Accepted
       JSON.stringify(saga.input),
     ],
   });
-  if (inserted.rows[0]) return { ...inserted.rows[0], replayed: false };
+  return rows[0];
+}
+
+async function findByKey(pool: pg.Pool, saga: NewSaga): Promise<AcceptedSaga | undefined> {
   const { rows } = await pool.query<AcceptedSaga>({
     name: 'find-by-key',
-    text: `select ${ACCEPTED_COLUMNS} from settle.saga where tenant_id = $1 and idempotency_key = $2`,
+    text: `select ${ACCEPTED_COLUMNS}, true as replayed from settle.saga
+            where id = (select owner_id from settle.idempotency_key where tenant_id = $1 and kind = 'saga' and key = $2)`,
     values: [saga.tenantId, saga.idempotencyKey],
   });
-  return { ...rows[0]!, replayed: true };
+  return rows[0];
 }
 
 /** How many sagas wait to be started, counted no further than `atMost`. */
@@ -223,11 +238,11 @@ async function findBegun(tx: Transaction, sagaId: string): Promise<readonly Begu
   const { rows } = await tx.query<Begun>({
     name: 'find-begun',
     text: `select step, status = 'sent' as "isDone" from settle.message_log
-            where saga_id = $1 and action = 'do' and ${MAYBE_APPLIED}
+            where ${effectsOf('$1')} and action = 'do' and ${MAYBE_APPLIED}
            union all
-           select step, true from settle.step_effect where saga_id = $1 and action = 'do' and status = 'applied'
+           select step, true from settle.step_effect where ${effectsOf('$1')} and action = 'do' and status = 'applied'
            union all
-           select parent_step, held_at is not null from settle.saga where parent_id = $1 and state <> 'compensated'`,
+           select parent_step, held_at is not null from settle.saga where ${childrenOf('$1')} and state <> 'compensated'`,
     values: [sagaId],
   });
   return rows;

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
+import type { HalfMessageView } from '../api/half-message-schemas.js';
 import type { SagaView } from '../api/schemas.js';
 
 /** An order as the demo places it: one line of one sku. */
@@ -23,6 +24,8 @@ export interface DemoClient {
   send(sagaId: string, event: string, body: object): Promise<void>;
   /** Waits until a saga has settled or is parked. */
   settled(sagaId: string): Promise<SagaView>;
+  /** Waits until a half message is delivered or rolled back, or is parked. */
+  messageSettled(messageId: string): Promise<HalfMessageView>;
   /** Waits until a saga is as `isSo` says. */
   waitFor(sagaId: string, isSo: (saga: SagaView) => boolean): Promise<SagaView>;
 }
@@ -61,17 +64,23 @@ export function createDemoClient(api: string, apiKey: string | undefined, signal
       await delay(RETRY_MS, undefined, { signal });
     }
   };
-  const waitFor: DemoClient['waitFor'] = async (sagaId, isSo) => {
+  const poll = async <View extends { readonly state: string }>(
+    path: string,
+    isSo: (view: View) => boolean,
+  ): Promise<View> => {
     for (const end = Date.now() + SETTLE_MS; ;) {
-      const saga = (await call('GET', `/v1/sagas/${sagaId}`)) as SagaView;
-      if (isSo(saga)) return saga;
-      if (Date.now() > end) throw new Error(`saga '${sagaId}' is still ${saga.state} after ${SETTLE_MS / 1_000} s`);
+      const view = (await call('GET', path)) as View;
+      if (isSo(view)) return view;
+      if (Date.now() > end) throw new Error(`${path} is still ${view.state} after ${SETTLE_MS / 1_000} s`);
       await delay(POLL_MS, undefined, { signal });
     }
   };
+  const waitFor: DemoClient['waitFor'] = (sagaId, isSo) => poll(`/v1/sagas/${sagaId}`, isSo);
   return {
     waitFor,
     settled: (sagaId) => waitFor(sagaId, ({ state }) => ['completed', 'compensated', 'parked'].includes(state)),
+    messageSettled: (messageId) =>
+      poll(`/v1/messages/${messageId}`, ({ state }) => ['delivered', 'rolled-back', 'parked'].includes(state)),
     place: async ({ customerId, sku, quantity }, key = randomUUID()) => {
       const body = { customerId, currency: 'EUR', items: [{ sku, quantity, unitPrice: UNIT_PRICE }] };
       return ((await call('POST', '/v1/orders', { body, key })) as { sagaId: string }).sagaId;

@@ -8,8 +8,8 @@ export interface Check {
   readonly text: string;
 }
 
-/** Prints a title and the sagas under it. */
-export type Show = (title: string, sagas: readonly SagaView[]) => void;
+/** Prints a title, and the sagas or lines under it. */
+export type Show = (title: string, sagas: readonly SagaView[], lines?: readonly string[]) => void;
 
 /** What a scenario has shown, and what it expects of the books. */
 export interface ScenarioEnd {

@@ -14,6 +14,7 @@ import type { Check, Show } from './demo-scenarios.js';
 import { approveOrders, placeFirstOrders } from './demo-steps.js';
 import { findFreePorts } from './ports.js';
 import { startStack } from './stack.js';
+import { sendHalfMessages } from './demo-half-messages.js';
 import { timelineOf } from '../cli/timeline.js';
 import type { Stack, StopSignals } from './stack.js';
 
@@ -81,23 +82,26 @@ async function showAndCheck(
   print: (line: string) => void,
   signal: AbortSignal,
 ): Promise<void> {
-  const client = createDemoClient(urls.api, [...config.apiKeys.keys()][0], signal);
+  const [apiKey] = config.apiKeys.keys();
+  const client = createDemoClient(urls.api, apiKey, signal);
   const databases = {
     inventoryDatabaseUrl: config.inventoryDatabaseUrl!,
     accountsDatabaseUrl: config.accountsDatabaseUrl!,
     profilesDatabaseUrl: config.profilesDatabaseUrl!,
   };
   const opening = await auditParticipants(databases);
-  const show: Show = (title, sagas) =>
-    print(['', title, ...sagas.flatMap(timelineOf).map((line) => `  ${line}`)].join('\n'));
+  const show: Show = (title, sagas, lines = []) =>
+    print(['', title, ...[...sagas.flatMap(timelineOf), ...lines].map((line) => `  ${line}`)].join('\n'));
 
   const { placed, checks } = await placeExamples({ client, databases, show });
   const crowd = await placeCrowd(client);
   print(`\n${CROWD} more orders at the same time\n  ${countStates(crowd)}`);
 
+  const place = { settleUrl: urls.api, apiKey, databaseUrl: config.databaseUrl! };
   const scenarios = [
     await payInvoices(client, show),
     await registerUsers(client, show),
+    await sendHalfMessages(client, show, place),
     await approveOrders(client, show),
     await placeFirstOrders(client, show),
   ];

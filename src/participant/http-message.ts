@@ -46,8 +46,12 @@ function readAttributes(request: IncomingMessage, type: string): Omit<Message, '
   };
   if (demand('specVersion') !== '1.0') throw badHeader('specVersion', "must be '1.0'");
   if (demand('type') !== type) throw badHeader('type', `must be the type in the path, '${type}'`);
-  const revision = read('revision') ?? '0';
-  if (!REVISION.test(revision)) throw badHeader('revision', 'must be a whole number');
+  const readRevision = (name: 'revision' | 'mayRepeat'): number | undefined => {
+    const value = read(name);
+    if (value !== undefined && !REVISION.test(value)) throw badHeader(name, 'must be a whole number');
+    return value === undefined ? undefined : Number(value);
+  };
+  const revision = readRevision('revision') ?? 0;
   const effectKey = demand('effectKey');
   return {
     messageId: demand('messageId'),
@@ -57,7 +61,8 @@ function readAttributes(request: IncomingMessage, type: string): Omit<Message, '
     sagaId: read('sagaId') ?? effectKey.split('/', 1)[0]!,
     tenantId: read('tenantId') ?? 'default',
     effectKey,
-    revision: Number(revision),
+    revision,
+    mayRepeat: readRevision('mayRepeat') === revision,
     traceparent: read('traceparent'),
   };
 }

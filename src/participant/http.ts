@@ -32,7 +32,8 @@ const RETRY_AFTER_S = 1;
  * | request | answer |
  * |---|---|
  * | POST /messages/\<type\> | 200 and the result; `Idempotent-Replayed: true` when it was stored before |
- * | | 409 rejected or undone before it was done; 400, 404, 413, 415, 422 bad input: all definitely not applied |
+ * | | 409 rejected or undone before it was done; 400, 404, 413, 415, 422 bad input: all definitely not applied now |
+ * | | 422 `effect-key-reused`, `beyond-window`: what was done under this key before is for a person to find out |
  * | | 503 with Retry-After when the database is away or busy, 500 for a fault of the handler: unknown, send again |
  * | GET /health/live, /health/ready, /metrics | |
  */
@@ -81,7 +82,7 @@ function answerOf(given: InboxAnswer): Answer {
 }
 
 function statusOf(given: Exclude<InboxAnswer, { kind: 'applied' }>): number {
-  if (given.via === 'effect-key-reused') return 422;
+  if (given.via === 'effect-key-reused' || given.via === 'beyond-window') return 422;
   return given.kind === 'rejected' && given.reason.code === INVALID_PAYLOAD ? 400 : 409;
 }
 

@@ -36,6 +36,23 @@ create index inbox_by_saga on ${schema}.inbox (saga_id);
 }
 
 /**
+ * Partitions the inbox by the week in its effect keys, so that old rows leave by dropping a table. What was there becomes the
+ * default partition, from which its rows move to their weeks.
+ */
+export function inboxByWeek(schema: string): string {
+  const inbox = `${schemaName(schema)}.inbox`;
+  return `
+-- a saga's effects are found by the beginning of their keys
+drop index ${inbox}_by_saga;
+-- in byte order a range of keys is a range of time
+alter table ${inbox} alter column effect_key type text collate "C";
+alter table ${inbox} rename to inbox_default;
+create table ${inbox} (like ${inbox}_default including all) partition by range (effect_key);
+alter table ${inbox} attach partition ${inbox}_default default;
+`;
+}
+
+/**
  * A schema name that may stand in SQL without quotes.
  *
  * @throws TypeError when it is anything else

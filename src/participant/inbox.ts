@@ -1,5 +1,6 @@
 import type { Transaction } from '../db/pool.js';
 import { RejectedError, type Reason } from '../saga/errors.js';
+import { days, DEFAULT_WINDOWS, isBeyondWindow } from '../saga/windows.js';
 import { schemaName } from './inbox-schema.js';
 import { requestHash } from './json.js';
 import type { Message } from './message.js';
@@ -9,8 +10,10 @@ export type InboxAnswer =
   /** `work`: it ran now; `record`: it had run before; `nothing-to-undo`: its `do` was never applied and now never will be. */
   | { readonly kind: 'applied'; readonly via: 'work' | 'record' | 'nothing-to-undo'; readonly result: unknown }
   | { readonly kind: 'rejected'; readonly via: 'work' | 'record'; readonly reason: Reason }
-  /** Not run and not recorded: a `do` after its `undo`, or an effect key that stands for another request. */
-  | { readonly kind: 'refused'; readonly via: 'tombstone' | 'effect-key-reused'; readonly reason: Reason };
+  /** Not run and not recorded: a `do` after its `undo`, an effect key that stands for another request, or one too old to tell. */
+  | { readonly kind: 'refused'; readonly via: Refusal; readonly reason: Reason };
+
+type Refusal = 'tombstone' | 'effect-key-reused' | 'beyond-window';
 
 /** The record of what one consumer has applied. Users may wrap it; its promises hold for whoever calls `apply`. */
 export interface Inbox {
@@ -22,6 +25,7 @@ export interface Inbox {
    * - `work` throws {@link RejectedError}: its writes are undone, the rejection is kept.
    * - `work` throws anything else: so does `apply`, and the caller must not commit.
    * - an `undo` runs only when its `do` was applied; otherwise it leaves a tombstone that refuses every later `do`.
+   * - a message that is older than the window and not recorded is refused, unless an operator has confirmed that it may repeat.
    *
    * @param tx an open transaction, READ COMMITTED, on which nothing has failed; its owner commits
    * @throws whatever `work` or the database throws
@@ -33,6 +37,8 @@ export interface Inbox {
 export interface InboxOptions {
   readonly consumer: string;
   readonly schema: string;
+  /** How long it remembers, in ms. @default 30 days */
+  readonly windowMs?: number;
 }
 
 /** The stored row of one effect. */
@@ -61,12 +67,18 @@ interface Delivery {
  * const inbox = createInbox({ consumer: 'inventory', schema: 'inventory' });
  * await withTransaction(pool, (tx) => inbox.apply(tx, message, () => takeStock(tx, message.payload)));
  */
-export function createInbox({ consumer, schema }: InboxOptions): Inbox {
+export function createInbox({ consumer, schema, windowMs = DEFAULT_WINDOWS.inboxMs }: InboxOptions): Inbox {
   const table = `${schemaName(schema)}.inbox`;
   return {
     consumer,
     async apply(tx, message, work) {
       const delivery: Delivery = { table, consumer, tx, message, hash: requestHash(message.type, message.payload) };
+      if (isBeyondWindow(message.effectKey, Date.now(), windowMs) && !message.mayRepeat && !(await isKnown(delivery))) {
+        return refused(
+          'beyond-window',
+          `'${message.effectKey}' is older than the ${days(windowMs)} that are remembered`,
+        );
+      }
       const recorded = (await claim(delivery)) ? undefined : await replay(delivery);
       if (recorded) return recorded;
       if (message.effect.action === 'undo' && !(await isDoApplied(delivery))) {
@@ -75,6 +87,16 @@ export function createInbox({ consumer, schema }: InboxOptions): Inbox {
       return runWork(delivery, work);
     },
   };
+}
+
+/** Whether the effect, or what it would take back, is on record: then its week is still there, and nothing is forgotten. */
+async function isKnown({ table, consumer, tx, message }: Delivery): Promise<boolean> {
+  const { rows } = await tx.query(`select from ${table} where consumer = $1 and effect_key in ($2, $3)`, [
+    consumer,
+    message.effectKey,
+    message.doKey,
+  ]);
+  return rows.length > 0;
 }
 
 /** Inserts the row of this effect. False when it is there already; then whoever wrote it has committed. */
@@ -122,7 +144,7 @@ function answerOf(stored: Stored, { message, hash }: Delivery): InboxAnswer {
   return { kind: 'rejected', via: 'record', reason: stored.reason! };
 }
 
-function refused(via: 'tombstone' | 'effect-key-reused', message: string): InboxAnswer {
+function refused(via: Refusal, message: string): InboxAnswer {
   return { kind: 'refused', via, reason: { code: via, message } };
 }
 

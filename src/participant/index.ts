@@ -1,6 +1,8 @@
 export type { Transaction } from '../db/pool.js';
 export { createInbox, type Inbox, type InboxAnswer, type InboxOptions } from './inbox.js';
-export { inboxSchema } from './inbox-schema.js';
+export { inboxByWeek, inboxSchema } from './inbox-schema.js';
+export { keepInbox } from './retention.js';
+export { WindowError, type InboxWindow } from '../saga/windows.js';
 export { messageOf, type Message } from './message.js';
 export { migrateParticipant, seedParticipant, type ParticipantMigration, type ParticipantSchema } from './migrate.js';
 export {

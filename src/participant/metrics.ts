@@ -51,6 +51,7 @@ export function createParticipantMetrics(consumer: string): ParticipantMetrics {
  * | nothing-to-undo | an `undo` without an applied `do`: it left a tombstone |
  * | tombstone | a late `do`, refused |
  * | effect-key-reused | an effect key under which another request is stored, refused |
+ * | beyond-window | too old to tell whether it is a duplicate, refused |
  */
 export function outcomeOf(answer: InboxAnswer): string {
   if (answer.via === 'record') return 'repeated';

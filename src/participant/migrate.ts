@@ -1,5 +1,7 @@
 import pg from 'pg';
-import { inboxSchema, schemaName } from './inbox-schema.js';
+import { createAllPartitions } from '../db/partitions.js';
+import { inboxByWeek, inboxSchema, schemaName } from './inbox-schema.js';
+import { inboxTable } from './retention.js';
 
 /** One change of a participant's database. Its name is data: once released it is never renamed, nor is its SQL changed. */
 export interface ParticipantMigration {
@@ -16,16 +18,21 @@ export interface ParticipantSchema {
 }
 
 const INBOX = '0000_inbox';
+const INBOX_BY_WEEK = '0000_inbox_by_week';
 
 /**
  * Brings a participant's database to this release: its schema, the inbox, its own migrations, all in one transaction.
- * Many processes may start it at once: they queue on an advisory lock.
+ * Many processes may start it at once: they queue on an advisory lock. Then the inbox has partitions for the weeks to come.
  *
  * @param url a `postgres://` URL of the participant's own database
  * @throws Error that names the migration that failed, or the one that the database has and this release does not
  */
 export async function migrateParticipant(url: string, { schema, migrations }: ParticipantSchema): Promise<void> {
-  const all = [{ name: INBOX, sql: inboxSchema(schema) }, ...migrations];
+  const all = [
+    { name: INBOX, sql: inboxSchema(schema) },
+    { name: INBOX_BY_WEEK, sql: inboxByWeek(schema) },
+    ...migrations,
+  ];
   await withClient(url, async (client) => {
     await client.query('begin');
     await client.query('select pg_advisory_xact_lock(hashtextextended($1, 0))', [`settle.migrate.${schema}`]);
@@ -40,6 +47,7 @@ export async function migrateParticipant(url: string, { schema, migrations }: Pa
       await applyOne(client, schema, migration);
     await client.query('commit');
   });
+  await createAllPartitions(url, [inboxTable(schema)]);
 }
 
 /**

@@ -5,6 +5,7 @@ import { RejectedError } from '../saga/errors.js';
 import type { StepAction } from '../saga/ids.js';
 import type { MessageContract } from '../saga/message-contract.js';
 import { unwrapped, type Wrap } from '../saga/wrap.js';
+import { days, DEFAULT_WINDOWS, WindowError, type InboxWindow } from '../saga/windows.js';
 import { createInbox, type InboxAnswer } from './inbox.js';
 import type { Message } from './message.js';
 
@@ -45,6 +46,7 @@ export interface ParticipantBuilder {
    * Checks the whole.
    *
    * @throws TypeError that names the message whose undo nobody handles
+   * @throws WindowError when the inbox forgets what its senders may send again
    */
   build(): Participant;
 }
@@ -56,6 +58,8 @@ export interface ParticipantOptions {
   readonly pool: pg.Pool;
   /** Where its inbox lives. @default the consumer's name */
   readonly schema?: string;
+  /** What the inbox remembers, and what its senders need. @default 30 days, for senders that need no more */
+  readonly inbox?: InboxWindow;
   /** Told of each answer once it is committed. */
   readonly onAnswer?: (message: Message, answer: InboxAnswer) => void;
   /** Passed the `inbox` and the finished `participant` once. @default hands them on as they are */
@@ -81,6 +85,9 @@ const MAX_ATTEMPTS = 5;
 
 /** What senders read of an answer at the most. */
 const MAX_RESULT_BYTES = 64 * 1024;
+
+/** What an inbox remembers unless it is told otherwise: 30 days, for senders that need no more. */
+export const DEFAULT_INBOX: InboxWindow = { windowMs: DEFAULT_WINDOWS.inboxMs, resendMs: DEFAULT_WINDOWS.inboxMs };
 
 interface Handled {
   readonly contract: MessageContract<unknown>;
@@ -121,7 +128,8 @@ function build(options: ParticipantOptions, handled: ReadonlyMap<string, Handled
       );
     }
   }
-  const inbox = wrap('inbox', createInbox({ consumer, schema }));
+  const { windowMs } = checkWindow(consumer, options.inbox);
+  const inbox = wrap('inbox', createInbox({ consumer, schema, windowMs }));
   const deliver = async (message: Message): Promise<InboxAnswer> => {
     const found = handled.get(message.type);
     if (!found) throw new UnknownTypeError(`'${consumer}' does not handle '${message.type}'`);
@@ -133,6 +141,15 @@ function build(options: ParticipantOptions, handled: ReadonlyMap<string, Handled
     return answer;
   };
   return wrap('participant', { consumer, types: [...handled.keys()], deliver });
+}
+
+function checkWindow(consumer: string, window = DEFAULT_INBOX): InboxWindow {
+  const { windowMs, resendMs } = window;
+  if (windowMs >= resendMs) return window;
+  throw new WindowError(
+    `'${consumer}': the inbox window of ${days(windowMs)} is shorter than the ${days(resendMs)} in which its senders may send ` +
+      `a message again; raise inbox.windowMs`,
+  );
 }
 
 function checkAction({ type, effect, effectKey }: Message, expected: StepAction): void {

@@ -4,10 +4,13 @@ import type { AddressInfo } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import { createPool } from '../db/pool.js';
+import { startUpkeep } from '../db/upkeep.js';
+import type { InboxWindow } from '../saga/windows.js';
 import type { Wrap } from '../saga/wrap.js';
 import { createHttpHandler } from './http.js';
 import { createParticipantMetrics } from './metrics.js';
-import { createParticipant, type ParticipantBuilder } from './participant.js';
+import { createParticipant, DEFAULT_INBOX, type ParticipantBuilder } from './participant.js';
+import { keepInbox } from './retention.js';
 
 /** What it takes to serve a participant over HTTP. */
 export interface ServeOptions {
@@ -21,7 +24,9 @@ export interface ServeOptions {
   readonly register: (participant: ParticipantBuilder) => ParticipantBuilder;
   /** Database connections at the most. @default 20 */
   readonly maxConnections?: number;
-  readonly logger?: Pick<Logger, 'error' | 'warn'>;
+  /** What the inbox remembers, and what its senders need. @default 30 days, for senders that need no more */
+  readonly inbox?: InboxWindow;
+  readonly logger?: Pick<Logger, 'error' | 'warn' | 'info'>;
   readonly wrap?: Wrap;
 }
 
@@ -40,10 +45,11 @@ const DRAIN_MS = 10_000;
 /**
  * Serves a participant over HTTP. It starts without its database too: then it answers 503 until that is back.
  *
+ * @throws WindowError when the inbox forgets what its senders may send again
  * @throws Error in one clear line when the port cannot be had
  */
 export async function serveParticipant(options: ServeOptions): Promise<ParticipantServer> {
-  const { consumer, databaseUrl, host, port, logger, wrap } = options;
+  const { consumer, databaseUrl, host, port, inbox = DEFAULT_INBOX, logger, wrap } = options;
   const pool = createPool(databaseUrl, {
     max: options.maxConnections,
     name: `settle-${consumer}`,
@@ -51,7 +57,8 @@ export async function serveParticipant(options: ServeOptions): Promise<Participa
       logger?.warn({ err }, `'${consumer}' lost an idle database connection; it opens another when needed`),
   });
   const metrics = createParticipantMetrics(consumer);
-  const participant = options.register(createParticipant({ consumer, pool, onAnswer: metrics.count, wrap })).build();
+  const builder = createParticipant({ consumer, pool, inbox, onAnswer: metrics.count, wrap });
+  const participant = options.register(builder).build();
   const checkReady = (): Promise<unknown> => pool.query('select 1');
   const server = createServer(
     { keepAliveTimeout: KEEP_ALIVE_MS, requestTimeout: 30_000 },
@@ -63,10 +70,11 @@ export async function serveParticipant(options: ServeOptions): Promise<Participa
     await pool.end();
     throw new Error(`'${consumer}' cannot listen on ${host}:${port}: ${(cause as Error).message}`, { cause });
   }
+  const upkeep = startUpkeep({ round: () => keepInbox(pool, { schema: consumer, windowMs: inbox.windowMs }), logger });
   let stopping: Promise<void> | undefined;
   return {
     url: urlOf(server, host),
-    stop: () => (stopping ??= drain(server).then(() => pool.end())),
+    stop: () => (stopping ??= Promise.all([drain(server), upkeep.stop()]).then(() => pool.end())),
   };
 }
 

@@ -1,6 +1,7 @@
 import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http';
+import { MAX_BATCH } from '../saga/half-message.js';
 import { isMessageId } from '../saga/ids.js';
-import { answerCheckBack, type ProducerDatabase } from './verdicts.js';
+import { answerCheckBack, answerCheckBacks, type ProducerDatabase } from './verdicts.js';
 
 /** What a check-back handler needs. */
 export interface CheckBackOptions {
@@ -10,7 +11,8 @@ export interface CheckBackOptions {
   readonly onError?: (error: unknown) => void;
 }
 
-const MAX_BODY_BYTES = 16 * 1024;
+/** Questions hold an Idempotency-Key, a type, a tenant: less than 1 KiB each. */
+const MAX_BODY_BYTES = MAX_BATCH * 1024;
 
 /**
  * A handler for `node:http` that answers check-backs from the verdict rows, tombstone first.
@@ -18,6 +20,7 @@ const MAX_BODY_BYTES = 16 * 1024;
  * | request | answer |
  * |---|---|
  * | POST `{"messageId": "msg_…"}` | 200 `{"verdict": "committed" \| "rolled-back" \| "unknown"}` |
+ * | POST `{"messages": [{"messageId": "msg_…"}, …]}`, 100 at the most | 200 `{"verdicts": {"msg_…": "committed" \| …}}` |
  * | anything else | 400, 405, 413 |
  * | the database is away | 503: no answer, Settle asks again |
  *
@@ -39,20 +42,28 @@ async function answer({ db }: CheckBackOptions, request: IncomingMessage): Promi
   if (request.method !== 'POST') return [405, { error: 'use POST' }];
   const body = await readAtMost(request);
   if (body === undefined) return [413, { error: `the body is longer than ${MAX_BODY_BYTES} bytes` }];
-  const messageId = messageIdIn(body);
+  const question = parse(body);
   // a tombstone for what is no message would stay for ever
-  if (messageId === undefined) return [400, { error: "the body must be JSON with a member 'messageId'" }];
-  return [200, { verdict: await answerCheckBack(db, messageId) }];
+  if (isQuestion(question)) return [200, { verdict: await answerCheckBack(db, question.messageId) }];
+  const asked = question?.messages;
+  if (!Array.isArray(asked) || asked.length > MAX_BATCH || !asked.every(isQuestion)) {
+    return [400, { error: `the body must be JSON with 'messageId', or 'messages': ${MAX_BATCH} with one at the most` }];
+  }
+  const messageIds = asked.map(({ messageId }) => messageId);
+  return [200, { verdicts: await answerCheckBacks(db, messageIds) }];
 }
 
-function messageIdIn(body: string): string | undefined {
+function parse(body: string): { messages?: unknown } | null {
   try {
-    const { messageId } = JSON.parse(body) as { messageId?: unknown };
-    return typeof messageId === 'string' && isMessageId(messageId) ? messageId : undefined;
+    return JSON.parse(body) as { messages?: unknown } | null;
   } catch {
-    // no JSON, or null: no id either way
-    return undefined;
+    return null;
   }
+}
+
+function isQuestion(question: unknown): question is { readonly messageId: string } {
+  const messageId = (question as { messageId?: unknown } | null)?.messageId;
+  return typeof messageId === 'string' && isMessageId(messageId);
 }
 
 async function readAtMost(request: IncomingMessage): Promise<string | undefined> {

@@ -1,5 +1,6 @@
 import type pg from 'pg';
 import { withTransaction, type Transaction } from '../db/pool.js';
+import { MAX_BATCH } from '../saga/half-message.js';
 import { createSettleClient, SettleProblem, type Preparation, type SettleOptions } from './settle-client.js';
 import { answerCheckBack, commitMessage } from './verdicts.js';
 
@@ -13,7 +14,7 @@ export interface OutgoingMessage {
 }
 
 export interface ProducerOptions extends SettleOptions {
-  /** Where Settle finds this producer's check-back handler: an absolute URL. */
+  /** Where Settle finds this producer's {@link createCheckBackHandler}: an absolute URL. */
   readonly checkBackUrl: string;
   /** How long transactions usually take at the most; before that nobody checks back. @default Settle's, 6000 */
   readonly immunityMs?: number;
@@ -69,7 +70,8 @@ export function createProducer({ checkBackUrl, immunityMs, onUntold, ...options 
   };
   return {
     sendWithTransaction: async (db, { key, type, payload }, work) => {
-      const preparation: Preparation = { key, type, payload, checkBackUrl, immunityMs };
+      // what createCheckBackHandler takes
+      const preparation: Preparation = { key, type, payload, checkBackUrl, checkBackBatch: MAX_BATCH, immunityMs };
       const messageId = await settle.prepare(preparation);
       const sent = await runOnce(db, messageId, (tx) => work(tx, messageId)).catch(async (error: unknown) => {
         await rollBack(db, messageId, tell);

@@ -16,6 +16,8 @@ export interface Preparation {
   readonly type: string;
   readonly payload: unknown;
   readonly checkBackUrl: string;
+  /** How many messages the URL can be asked after in one request. @default 1 */
+  readonly checkBackBatch?: number;
   readonly immunityMs?: number;
 }
 

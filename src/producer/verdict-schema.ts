@@ -34,13 +34,24 @@ begin
     using errcode = 'unique_violation', constraint = 'verdict_pkey';
 end $$;
 
-create or replace function settle_producer.check_back(id text) returns text language plpgsql set lock_timeout = '2s' as $$
+-- It waits as long as its caller lets it for a transaction that is under way.
+create or replace function settle_producer.verdict_or_tombstone(id text) returns text language plpgsql as $$
 begin
   insert into settle_producer.verdict (message_id, verdict) values (id, 'rolled-back') on conflict do nothing;
   return (select verdict from settle_producer.verdict where message_id = id);
 exception when lock_not_available then
   return 'unknown';
 end $$;
+
+create or replace function settle_producer.check_back(id text) returns text language sql set lock_timeout = '2s' as $$
+  select settle_producer.verdict_or_tombstone(id)
+$$;
+
+-- Many at once: of those, each transaction that is under way costs a moment only.
+create or replace function settle_producer.check_back_all(ids text[]) returns jsonb language sql set lock_timeout = '20ms' as $$
+  select coalesce(jsonb_object_agg(id, settle_producer.verdict_or_tombstone(id)), '{}')
+    from (select distinct id from unnest(ids) as id order by id) as asked
+$$;
 
 -- A verdict is never taken back.
 create or replace function settle_producer.keep_verdict() returns trigger language plpgsql as $$

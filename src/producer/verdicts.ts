@@ -49,3 +49,20 @@ export async function answerCheckBack(db: ProducerDatabase, messageId: string): 
   );
   return rows[0]!.verdict;
 }
+
+/**
+ * What became of the transactions of many messages, as {@link answerCheckBack} says it of one.
+ *
+ * @returns verdicts by message id
+ * @throws when the database does not answer
+ */
+export async function answerCheckBacks(
+  db: ProducerDatabase,
+  messageIds: readonly string[],
+): Promise<Readonly<Record<string, Verdict | 'unknown'>>> {
+  const { rows } = await db.query<{ verdicts: Record<string, Verdict | 'unknown'> }>(
+    'select settle_producer.check_back_all($1) as verdicts',
+    [messageIds],
+  );
+  return rows[0]!.verdicts;
+}

@@ -19,6 +19,8 @@ export interface Envelope {
   readonly effectKey: string;
   /** Raised by an operator's edit or retry; only a higher one runs again over a stored rejection. */
   readonly revision: number;
+  /** An operator has confirmed that this revision may repeat its effect: a participant that no longer knows may apply it. */
+  readonly mayRepeat?: boolean;
   /** W3C trace context, when the saga was started under one. */
   readonly traceparent?: string;
   /** The payload: plain JSON, already checked against its contract. */
@@ -36,5 +38,6 @@ export const ENVELOPE_HEADERS = {
   tenantId: 'ce-tenantid',
   revision: 'ce-revision',
   effectKey: 'idempotency-key',
+  mayRepeat: 'settle-may-repeat',
   traceparent: 'traceparent',
 } as const;

@@ -30,7 +30,12 @@ export interface CheckPlan {
   readonly horizonMs: number;
   /** One check. */
   readonly timeoutMs: number;
+  /** How many messages its producer can be asked after in one request. @default 1 */
+  readonly batch?: number;
 }
+
+/** The most messages that a producer is asked after in one request. */
+export const MAX_BATCH = 100;
 
 /** First after 6 s, then 30 s doubling to 10 min, for a day. */
 export const CHECK_PLAN: CheckPlan = {

@@ -93,3 +93,26 @@ export function parseEffectKey(key: string): EffectId | undefined {
 export function workflowNameOf(type: string): string {
   return type.replace(/-([a-z0-9])/g, (_, letter: string) => letter.toUpperCase());
 }
+
+/**
+ * When an id was made, from its UUIDv7 (RFC 9562 §5.7: the first 48 bits are ms since the epoch).
+ *
+ * @param text an id, or an effect key that begins with one
+ * @returns ms since the epoch, or undefined when it holds no UUIDv7 after its prefix
+ * @example timeOfId('sg_0198c5a0-7e1c-7000-8000-000000000001/stock/do') // 1755692203548
+ */
+export function timeOfId(text: string): number | undefined {
+  const [, high, low] = /^[a-z]+_([0-9a-f]{8})-([0-9a-f]{4})-7/.exec(text) ?? [];
+  return high === undefined ? undefined : Number.parseInt(`${high}${low}`, 16);
+}
+
+/**
+ * Where the ids of a moment begin: every id with this prefix that was made at `ms` or later sorts behind it, every earlier one before.
+ *
+ * @param prefix without its underscore, e.g. `sg`
+ * @example idBound('sg', 1755692203548) // 'sg_0198c5a0-7e1c'
+ */
+export function idBound(prefix: string, ms: number): string {
+  const hex = Math.floor(ms).toString(16).padStart(12, '0');
+  return `${prefix}_${hex.slice(0, 8)}-${hex.slice(8)}`;
+}

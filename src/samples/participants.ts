@@ -7,6 +7,7 @@ import {
   type ParticipantSchema,
   type ParticipantServer,
 } from '../participant/index.js';
+import type { InboxWindow } from '../saga/windows.js';
 import type { Wrap } from '../saga/wrap.js';
 import { ACCOUNTS_SEED, accountsSchema } from './accounts-schema.js';
 import { registerAccounts } from './accounts.js';
@@ -28,7 +29,8 @@ export interface ParticipantsOptions extends ParticipantDatabases {
   readonly inventoryPort: number;
   readonly accountsPort: number;
   readonly profilesPort: number;
-  readonly logger?: Pick<Logger, 'error' | 'warn'>;
+  readonly inbox?: InboxWindow;
+  readonly logger?: Pick<Logger, 'error' | 'warn' | 'info'>;
   /** Passed the ports `inbox` and `participant` of each; their `consumer` says whose. @default hands them on as they are */
   readonly wrap?: Wrap;
 }
@@ -64,7 +66,7 @@ const NAMES = Object.keys(SAMPLES) as ParticipantName[];
  * @throws Error in one clear line when a port cannot be had
  */
 export async function startParticipants(options: ParticipantsOptions): Promise<Participants> {
-  const { host, logger, wrap } = options;
+  const { host, inbox, logger, wrap } = options;
   const servers: ParticipantServer[] = [];
   for (const consumer of NAMES) {
     const server = await serveParticipant({
@@ -73,6 +75,7 @@ export async function startParticipants(options: ParticipantsOptions): Promise<P
       host,
       port: options[`${consumer}Port`],
       register: SAMPLES[consumer].register,
+      inbox,
       logger,
       wrap,
     }).catch(async (error: unknown) => {

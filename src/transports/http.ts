@@ -71,6 +71,8 @@ function headersOf(envelope: Envelope): Record<string, string> {
     [ENVELOPE_HEADERS.revision]: String(envelope.revision),
     [ENVELOPE_HEADERS.effectKey]: envelope.effectKey,
   };
+  // its revision, so that nothing on the way can lend it to another one
+  if (envelope.mayRepeat) headers[ENVELOPE_HEADERS.mayRepeat] = String(envelope.revision);
   if (envelope.traceparent) headers[ENVELOPE_HEADERS.traceparent] = envelope.traceparent;
   return headers;
 }

@@ -8,6 +8,7 @@ import { Client, Connection } from '@temporalio/client';
 import { stringify } from 'yaml';
 import type { ActionView } from '../../src/api/operator-schemas.js';
 import type { SagaView } from '../../src/api/schemas.js';
+import { loadConfig } from '../../src/config.js';
 import { findFreePorts } from '../../src/dev/ports.js';
 import { openWarehouse, type Warehouse } from '../support/closable-warehouse.js';
 import { useDatabase, usePool } from '../support/databases.js';
@@ -19,6 +20,7 @@ const CLI = fileURLToPath(new URL('../../dist/src/cli/main.js', import.meta.url)
 const producer = useDatabase('producer');
 const inventory = useDatabase('inventory');
 const accounts = useDatabase('accounts');
+const profiles = useDatabase('profiles');
 const ledger = usePool(producer);
 const folder = mkdtempSync(join(tmpdir(), 'settle-test-'));
 let [api, worker, participants]: MainProcess[] = [];
@@ -27,19 +29,24 @@ let env: Record<string, string>;
 let url: string;
 let shop: Shop;
 
+const route = (address: string): object => ({ transport: 'http', url: address });
+
 beforeAll(async () => {
-  const port = await findFreePorts(6);
+  const port = await findFreePorts(7);
   url = `http://127.0.0.1:${port}`;
   env = {
     ...{ PORT: `${port}`, DATABASE_URL: producer.url, SETTLE_ROUTES: join(folder, 'routes.yml') },
     ...{ SETTLE_INVENTORY_DATABASE_URL: inventory.url, SETTLE_ACCOUNTS_DATABASE_URL: accounts.url },
+    SETTLE_PROFILES_DATABASE_URL: profiles.url,
     ...{ TEMPORAL_ADDRESS: process.env.SETTLE_TEST_TEMPORAL_ADDRESS!, SETTLE_TASK_QUEUE: `operator-${randomUUID()}` },
   };
   warehouse = await openWarehouse(inventory.url);
-  const route = (base: string, type: string): object => ({ [type]: { url: `${base}/messages/${type}` } });
-  const routes = ['inventory.deduct', 'inventory.release'].map((type) => route(warehouse.url, type));
-  const money = ['accounts.debit', 'accounts.refund'].map((type) => route(`http://127.0.0.1:${port + 2}`, type));
-  writeFileSync(env['SETTLE_ROUTES']!, stringify(Object.assign({}, ...routes, ...money)));
+  const stock = ['inventory.deduct', 'inventory.release'].map((type) => [
+    type,
+    route(`${warehouse.url}/messages/${type}`),
+  ]);
+  const routes = { ...loadConfig({ PORT: `${port}` }).routes, ...Object.fromEntries(stock) };
+  writeFileSync(env['SETTLE_ROUTES']!, stringify(routes));
   expect(await runMain({ args: ['migrate', '--seed'], env })).toMatchObject({ code: 0 });
   [participants, worker, api] = await Promise.all(
     ['participants', 'worker', 'api'].map((role) => startMain({ args: [role], env })),

@@ -42,6 +42,11 @@ test.each([
     { DATABASE_URL: 'postgres://u:secret@127.0.0.1:1/x' },
     /^settle: .*DATABASE_URL.*127|127.*DATABASE_URL/,
   ],
+  [
+    'an inbox that forgets too soon',
+    { SETTLE_INBOX_WINDOW: '3d' },
+    /^settle: the inbox window of 3 days is shorter than the [\d.]+ days .*manual window 14 days\); raise SETTLE_INBOX_WINDOW/,
+  ],
   ['an unreachable Temporal', { TEMPORAL_ADDRESS: '127.0.0.1:1' }, /^settle: .*TEMPORAL_ADDRESS/],
 ])('%s is one clear line, and nothing starts', async (_, wrong, line) => {
   const { code, output } = await runMain({ args: ['worker'], env: { ...(await environment()), ...wrong } });
@@ -49,4 +54,10 @@ test.each([
   expect(output.trim().split('\n')).toHaveLength(1);
   expect(output).not.toContain('secret');
   expect(code).toBe(1);
+});
+
+test.each(['api', 'participants', 'all'])('I23: %s does not start with windows that are too short', async (role) => {
+  const env = { ...(await environment()), SETTLE_MANUAL_WINDOW: '60d' };
+  const { code, output } = await runMain({ args: [role], env });
+  expect([code, output]).toEqual([1, expect.stringMatching(/raise SETTLE_INBOX_WINDOW\n$/)]);
 });

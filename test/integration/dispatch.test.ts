@@ -4,7 +4,7 @@ import type { ApplicationFailure } from '@temporalio/common';
 import type pg from 'pg';
 import { createDispatch } from '../../activities/dispatch.js';
 import type { DispatchArgs } from '../../activities/saga-activities.js';
-import { reopenEffect } from '../../src/db/operator-changes.js';
+import { permitRepeat, reopenEffect } from '../../src/db/operator-changes.js';
 import { createPool, withTransaction } from '../../src/db/pool.js';
 import { acceptSaga } from '../../src/db/saga-store.js';
 import { createRouter, type Router } from '../../src/transports/router.js';
@@ -27,12 +27,14 @@ let router: Router;
 let server: Server;
 let answer: Answer = DONE;
 let revisions: (string | undefined)[] = [];
+let permits: (string | undefined)[] = [];
 
 beforeAll(async () => {
   pool = createPool(database.url);
   server = createServer((request, response) => {
     request.resume();
     revisions.push(request.headers['ce-revision']?.toString());
+    permits.push(request.headers['settle-may-repeat']?.toString());
     response.writeHead(answer.status, { 'content-type': 'application/json', ...answer.headers });
     response.end(JSON.stringify(answer.body ?? {}));
   });
@@ -51,6 +53,7 @@ afterAll(async () => {
 
 beforeEach(() => {
   revisions = [];
+  permits = [];
 });
 
 async function newStep(): Promise<DispatchArgs> {
@@ -137,6 +140,27 @@ test('an undo that is refused parks, and a retry is sent under a higher revision
 test('an effect key that the participant has under another payload parks', async () => {
   const problem: Answer = { status: 422, body: { code: 'effect-key-reused', detail: 'another payload' } };
   expect(await failureOf(await newStep(), problem)).toMatchObject({ type: 'ParkedError' });
+});
+
+test('a message that its participant no longer remembers parks, and goes with an operator’s word that it may repeat', async () => {
+  const step = await newStep();
+  const problem: Answer = { status: 422, body: { code: 'beyond-window', detail: 'too old' } };
+  expect(await failureOf(step, problem)).toMatchObject({ type: 'ParkedError', details: [{ code: 'beyond-window' }] });
+  const confirm = async (): Promise<void> => {
+    await withTransaction(pool, async (tx) => {
+      await reopenEffect(tx, step.effect);
+      await permitRepeat(tx, step.effect);
+    });
+  };
+  await confirm();
+  expect(await failureOf(step, problem)).toMatchObject({ type: 'ParkedError' });
+  // the word is for one revision: a later retry needs it again
+  await withTransaction(pool, (tx) => reopenEffect(tx, step.effect));
+  expect(await failureOf(step, problem)).toMatchObject({ type: 'ParkedError' });
+  await confirm();
+  expect(await dispatch(step, DONE)).toEqual(DONE.body);
+  expect(revisions).toEqual(['0', '1', '2', '3']);
+  expect(permits).toEqual([undefined, '1', undefined, '3']);
 });
 
 test.each([

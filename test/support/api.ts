@@ -6,6 +6,7 @@ import type { ApiConfig, ApiHalfMessages, ApiStarter } from '../../src/api/parts
 import { startApi, type ApiHandle, type ApiOptions } from '../../src/api/server.js';
 import { createPool, withTransaction } from '../../src/db/pool.js';
 import { seedCustomers } from '../../src/db/orders.js';
+import { DEFAULT_WINDOWS } from '../../src/saga/windows.js';
 import type { HalfMessageStart } from '../../src/saga/half-message.js';
 import type { StartableSaga } from '../../src/api/saga-starter.js';
 import { contractsOf, eventsOf } from '../../src/saga/contracts.js';
@@ -94,6 +95,7 @@ const CONFIG: ApiConfig = {
   port: 0,
   apiKeys: new Map(),
   backlog: 10_000,
+  windows: DEFAULT_WINDOWS,
   routes: { 'inventory.deduct': { transport: 'http', url: 'http://127.0.0.1:1/messages/inventory.deduct' } },
   temporal: { namespace: 'default', taskQueue: 'settle', uiUrl: 'http://127.0.0.1:8233' },
 };

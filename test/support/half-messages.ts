@@ -42,6 +42,8 @@ export interface HalfMessages {
   readonly client: ReturnType<typeof createClient>;
   /** Questions asked, by message id. */
   readonly asked: Map<string, CheckBackQuestion[]>;
+  /** The sizes of the requests that asked after several at once. */
+  readonly batches: number[];
   prepare(prepared: Prepared): Promise<string>;
   /** As the API does: the ledger first, then the workflow. */
   decide(messageId: string, verdict: Verdict): Promise<Verdict>;
@@ -75,11 +77,11 @@ export async function startHalfMessages(
   });
   const running = worker.run();
   const starter = createHalfMessageStarter({ client, taskQueue, logger: pino({ level: 'silent' }) });
-  const { server, url, asked, producers } = await startProducers();
+  const { server, url, asked, batches, producers } = await startProducers();
   const find = async (id: string): Promise<HalfMessageRecord> =>
     (await findHalfMessage(pool, { tenantId: 'default', messageId: id }))!;
   return {
-    ...{ pool, starter, client, asked, find },
+    ...{ pool, starter, client, asked, batches, find },
     prepare: async ({ plan, payload = { amount: 5 }, producer, isStarted = true }) => {
       const id = messageId(v7());
       producers.set(id, producer);
@@ -113,25 +115,43 @@ export async function startHalfMessages(
   };
 }
 
+type Asked = CheckBackQuestion | { readonly messages: readonly CheckBackQuestion[] };
+
 interface Producers {
   readonly server: Server;
   readonly url: string;
   readonly asked: HalfMessages['asked'];
+  readonly batches: number[];
   readonly producers: Map<string, Producer>;
 }
 
 async function startProducers(): Promise<Producers> {
   const asked: HalfMessages['asked'] = new Map();
+  const batches: number[] = [];
   const producers = new Map<string, Producer>();
   const server = createServer((request, response) => {
     void (async () => {
-      const question = JSON.parse(Buffer.concat((await request.toArray()) as Buffer[]).toString()) as CheckBackQuestion;
-      asked.set(question.messageId, [...(asked.get(question.messageId) ?? []), question]);
-      const answer = producers.get(question.messageId)?.(question) ?? 404;
-      response.writeHead(typeof answer === 'number' ? answer : 200, { 'content-type': 'application/json' });
-      response.end(typeof answer === 'number' ? 'no verdict' : JSON.stringify({ verdict: answer }));
+      const body = JSON.parse(Buffer.concat((await request.toArray()) as Buffer[]).toString()) as Asked;
+      const isBatch = 'messages' in body;
+      const answers = (isBatch ? body.messages : [body]).map((question) => {
+        asked.set(question.messageId, [...(asked.get(question.messageId) ?? []), question]);
+        return [question.messageId, producers.get(question.messageId)?.(question) ?? 404] as const;
+      });
+      if (isBatch) batches.push(answers.length);
+      const [, first] = answers[0]!;
+      // in a batch, a message without a verdict is left out
+      const verdicts = Object.fromEntries(answers.filter(([, answer]) => typeof answer === 'string'));
+      const isSilent = !isBatch && typeof first === 'number';
+      response.writeHead(isSilent ? first : 200, { 'content-type': 'application/json' });
+      response.end(isSilent ? 'no verdict' : JSON.stringify(isBatch ? { verdicts } : { verdict: first }));
     })();
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  return { server, url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/check-back`, asked, producers };
+  return {
+    server,
+    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/check-back`,
+    asked,
+    batches,
+    producers,
+  };
 }

@@ -2,7 +2,6 @@
 -- Sagas that wait for events, and sagas that are a step of another.
 
 -- What a saga's `wait` steps wait for, and what has come: one row a step, written by whichever is first, the saga or the event.
--- No foreign key, and the saga's id first: so it can be partitioned as the other tables are.
 create table settle.awaited_event (
   saga_id       text not null,
   step          text not null,
@@ -21,6 +20,8 @@ create table settle.awaited_event (
   constraint awaited_event_received check ((status = 'received') = (received_at is not null))
 );
 
+select settle.partition_by_week('awaited_event', 'saga_id');
+
 -- A child is done, and held until its parent has settled: only the parent's word counts from then on.
 do $$
 declare
@@ -35,10 +36,10 @@ end $$;
 alter table settle.saga
   add constraint saga_states
     check (state in ('accepted', 'running', 'held', 'completed', 'compensating', 'compensated', 'parked')),
-  add column parent_id text,
+  -- its children are found by their ids, which bear the time of its own
+  add column parent_id text collate "C",
   add column parent_step text,
   -- what it has told its parent, and when
   add column output jsonb,
   add column held_at timestamptz,
   add constraint saga_parent check ((parent_id is null) = (parent_step is null));
-create index saga_by_parent on settle.saga (parent_id) where parent_id is not null;

@@ -260,7 +260,7 @@ async function untilQuiet(
     return open === parked && waiting === parked;
   });
   if (!hasSettled) return;
-  const query = `TaskQueue = '${name}' and ExecutionStatus = 'Running'`;
+  const query = `TaskQueue = '${name}' and ExecutionStatus = 'Running' and WorkflowType != 'ledgerScan'`;
   await patiently(CLOSE_MS, async () => (await client.workflow.count(query)).count === parked);
 }
 

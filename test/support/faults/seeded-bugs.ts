@@ -22,7 +22,7 @@ export interface SeededBug {
 
 /** Drops the constraint that the mutated statement no longer names. */
 const withoutUniqueKey: Provocation = async (run) => {
-  await run.databases.settle.query('alter table settle.saga drop constraint saga_idempotency');
+  await run.databases.settle.query('alter table settle.idempotency_key drop constraint idempotency_key_pkey');
   return ordersOf('duplicate')(run);
 };
 
@@ -152,7 +152,7 @@ export const SEEDED_BUGS: readonly SeededBug[] = [
     mutations: [
       {
         file: 'src/db/saga-store.js',
-        find: 'on conflict on constraint saga_idempotency do nothing',
+        find: 'on conflict (tenant_id, kind, key) do nothing',
         replace: '',
       },
     ],

@@ -27,7 +27,9 @@ interface Fetched {
 export async function collectTemporal(client: Client, taskQueue: string, codePath: string): Promise<TemporalEvidence> {
   const runs: WorkflowRun[] = [];
   const histories: Fetched[] = [];
-  for await (const info of client.workflow.list({ query: `TaskQueue = '${taskQueue}'` })) {
+  // the scan goes on for ever
+  const query = `TaskQueue = '${taskQueue}' and WorkflowType != 'ledgerScan'`;
+  for await (const info of client.workflow.list({ query })) {
     const history = await client.workflow.getHandle(info.workflowId, info.runId).fetchHistory();
     histories.push({ workflowId: info.workflowId, history });
     runs.push(describeRun(info, history));

@@ -1,0 +1,47 @@
+import { isIP } from 'node:net';
+import { z } from 'zod';
+import { milliseconds, type Duration } from './saga/duration.js';
+import { LOG_LEVELS } from './settings.js';
+
+// The forms that settings take; each message is the remedy that `ConfigError` tells.
+
+const HOST_NAME = /^(?=.{1,253}$)[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*\.?$/i;
+const isHost = (text: string): boolean => isIP(text) !== 0 || HOST_NAME.test(text);
+
+/** A host name or an IP address. */
+export const Host = z.string().refine(isHost, 'must be a host name or an IP address');
+/** A port, as a number. */
+export const Port = z
+  .string()
+  .regex(/^\d{1,5}$/, 'must be a port from 1 to 65535')
+  .transform(Number)
+  .refine((port) => port >= 1 && port <= 65_535, 'must be a port from 1 to 65535');
+/** A whole number above 0. */
+export const Count = z
+  .string()
+  .regex(/^[1-9]\d{0,8}$/, 'must be a whole number from 1 to 999999999')
+  .transform(Number);
+/** A span of time, in ms. */
+export const Span = z
+  .string()
+  .regex(/^\d{1,5}(\.\d{1,3})?[mhd]$/, "must be a time such as '36h' or '7d'")
+  .transform((text) => milliseconds(text as Duration))
+  .refine((ms) => ms > 0 && ms <= 3_660 * 86_400_000, "must be a time from '1m' to '3660d'");
+/** `host:port`. */
+export const Address = z.string().refine((text) => {
+  const [, host, port] = /^\[?(.+?)\]?:(\d+)$/.exec(text) ?? [];
+  return host !== undefined && isHost(host) && Port.safeParse(port).success;
+}, "must be 'host:port', e.g. '127.0.0.1:7233'");
+/** The URL of a PostgreSQL database. */
+export const PostgresUrl = z.url({
+  protocol: /^postgres(ql)?$/,
+  error: "must be a URL such as 'postgres://user:password@host:5432/settle'",
+});
+/** An HTTP URL. */
+export const WebUrl = z.url({ protocol: /^https?$/, error: "must be an 'http://' or 'https://' URL" });
+/** A name without spaces. */
+export const Word = z.string().regex(/^[\w.-]{1,200}$/, "must be of letters, digits, '.', '_' and '-' only");
+/** `true` or `false`. */
+export const Flag = z.enum(['true', 'false'], "must be 'true' or 'false'").transform((text) => text === 'true');
+/** One of pino's levels. */
+export const LogLevel = z.enum(LOG_LEVELS, `must be one of ${LOG_LEVELS.join(', ')}`);

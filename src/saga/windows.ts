@@ -1,0 +1,138 @@
+import { timeOfId } from './ids.js';
+import { allSteps, stepsOf, type Plan, type PlanStep } from './plan.js';
+import type { CheckPlan } from './half-message.js';
+import { PERSISTENT_RETRY } from './retry.js';
+
+/** How long things are remembered, in ms. */
+export interface Windows {
+  /** How long an Idempotency-Key stands for its request, from acceptance; published. */
+  readonly keyMs: number;
+  /** How long the ledger keeps what has settled, from acceptance. */
+  readonly retentionMs: number;
+  /** How long after its acceptance an operator may have something sent again without confirming that it may repeat the effect. */
+  readonly manualMs: number;
+  /** How long participants remember what they have applied. */
+  readonly inboxMs: number;
+}
+
+const DAY_MS = 86_400_000;
+
+/** What holds unless an installation says otherwise. */
+export const DEFAULT_WINDOWS: Windows = {
+  keyMs: 7 * DAY_MS,
+  retentionMs: 30 * DAY_MS,
+  manualMs: 14 * DAY_MS,
+  inboxMs: 30 * DAY_MS,
+};
+
+/** What a participant remembers, and what its senders need it to. */
+export interface InboxWindow {
+  /** How long it remembers what it has applied, in ms from the moment in the effect key. */
+  readonly windowMs: number;
+  /** For how long its senders may send a message again, in ms; a sender says it in its log when it starts. */
+  readonly resendMs: number;
+}
+
+/** For how long something is sent again by itself, counted from the moment in its id. */
+export interface Horizon {
+  /** For people, e.g. `saga 'place-order'`. */
+  readonly of: string;
+  readonly ms: number;
+}
+
+/** Thrown at start when a window is too short for what it must cover: it names the numbers and the setting to raise. */
+export class WindowError extends Error {
+  override readonly name = 'WindowError';
+}
+
+/**
+ * How long a saga may be under way by itself: each step uses up its budget, then each that has an undo uses up that one's.
+ * Steps of a group run at the same time. A deadline only makes it shorter.
+ */
+export function sagaHorizon(plan: Plan): Horizon {
+  const forward = plan.items.map((item) => longest(stepsOf(item), ({ retry }) => retry.budgetMs));
+  const back = plan.items.map((item) =>
+    longest(stepsOf(item), ({ undo, undoRetry }) => (undo ? undoRetry.budgetMs : 0)),
+  );
+  // the last attempt may begin at the very end of its budget
+  const lastMs = longest(allSteps(plan), ({ retry, undoRetry }) => Math.max(retry.timeoutMs, undoRetry.timeoutMs));
+  return { of: `saga '${plan.saga}'`, ms: sum(forward) + sum(back) + lastMs };
+}
+
+/**
+ * How long a half message may be under way by itself: checks that were answered, checks that were not, then its delivery.
+ *
+ * @param plan with the longest `firstMs` that producers may ask for
+ */
+export function halfMessageHorizon({ firstMs, horizonMs, capMs, timeoutMs }: CheckPlan): Horizon {
+  const { budgetMs, timeoutMs: lastMs } = PERSISTENT_RETRY;
+  return { of: 'half messages', ms: firstMs + 2 * (horizonMs + capMs + timeoutMs) + budgetMs + lastMs };
+}
+
+/** For how long a message may be sent again: the longest horizon, or a person's last retry within the manual window and what follows it. */
+export function resendMs(horizons: readonly Horizon[], manualMs: number, brokerMs = 0): number {
+  return longestOf(horizons).ms + manualMs + brokerMs;
+}
+
+/**
+ * Makes sure that every window covers what it must.
+ *
+ * @param brokerMs how long the brokers on the way keep a message; 0 for HTTP
+ * @throws WindowError that says which window is too short for which numbers, and which setting to raise
+ */
+export function assertWindows(windows: Windows, horizons: readonly Horizon[], brokerMs = 0): void {
+  const { keyMs, retentionMs, manualMs, inboxMs } = windows;
+  const longest = longestOf(horizons);
+  const neededMs = resendMs(horizons, manualMs, brokerMs);
+  if (inboxMs < neededMs) {
+    const broker = brokerMs > 0 ? `, brokers ${days(brokerMs)}` : '';
+    throw new WindowError(
+      `the inbox window of ${days(inboxMs)} is shorter than the ${days(neededMs)} in which a message may be sent again ` +
+        `(retries of ${longest.of} ${days(longest.ms)}, manual window ${days(manualMs)}${broker}); raise SETTLE_INBOX_WINDOW`,
+    );
+  }
+  if (keyMs < longest.ms) {
+    throw new WindowError(
+      `the window of idempotency keys of ${days(keyMs)} is shorter than the ${days(longest.ms)} for which ${longest.of} ` +
+        `may be under way while its client asks again; raise SETTLE_KEY_WINDOW`,
+    );
+  }
+  if (retentionMs < keyMs) {
+    throw new WindowError(
+      `the ledger's retention of ${days(retentionMs)} is shorter than the window of idempotency keys of ${days(keyMs)}, ` +
+        `which are answered from it; raise SETTLE_RETENTION`,
+    );
+  }
+}
+
+/**
+ * Whether something is older than a window: then a repetition of it may no longer be recognised as one.
+ *
+ * @param idOrKey an id or an effect key; one without a time in it is never beyond
+ */
+export function isBeyondWindow(idOrKey: string, nowMs: number, windowMs: number): boolean {
+  const madeMs = timeOfId(idOrKey);
+  return madeMs !== undefined && nowMs - madeMs > windowMs;
+}
+
+/**
+ * A span in days for people, rounded up to a tenth.
+ *
+ * @example days(90_000_000) // '1.1 days'
+ */
+export function days(ms: number): string {
+  const count = Math.ceil((ms / DAY_MS) * 10) / 10;
+  return `${count} ${count === 1 ? 'day' : 'days'}`;
+}
+
+function longest(steps: readonly PlanStep[], spanOf: (step: PlanStep) => number): number {
+  return Math.max(...steps.map(spanOf));
+}
+
+function longestOf(horizons: readonly Horizon[]): Horizon {
+  return horizons.reduce((longest, each) => (each.ms > longest.ms ? each : longest), { of: 'messages', ms: 0 });
+}
+
+function sum(spans: readonly number[]): number {
+  return spans.reduce((total, span) => total + span, 0);
+}
