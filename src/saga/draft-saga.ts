@@ -14,7 +14,8 @@ import { isStepName, workflowNameOf } from './ids.js';
 import type { LocalRef } from './local-work.js';
 import type { MessageContract } from './message-contract.js';
 import { allSteps, stepsOf, turningPoint, type Plan, type PlanGroup, type PlanStep, type StepKind } from './plan.js';
-import { FORWARD_RETRY, PERSISTENT_RETRY, retryPolicy } from './retry.js';
+import { FORWARD_RETRY, PERSISTENT_RETRY, retryPolicy, type RetryPolicy } from './retry.js';
+import { forwardSpanMs, undoSpanMs } from './windows.js';
 
 /** What `defineSaga` promises, without its types: a builder that adds to a draft and checks it when it is built. */
 export function draftSaga(type: string, options: SagaOptions<unknown>): SagaBuilder<unknown, unknown> {
@@ -148,7 +149,11 @@ function childStep(type: string, [name, { type: saga, plan }, payload, options]:
   if (pivot) throw fail(`runs '${saga}', whose pivot '${pivot.name}' may be refused when this saga has completed`);
   if (turningPoint(plan) === 0) throw fail(`runs '${saga}', which can do nothing before this saga has completed`);
   return {
-    step: { name, type: 'child', kind: 'compensatable', action: saga, undo: saga, ...LEDGER_ONLY },
+    step: {
+      ...{ name, type: 'child', kind: 'compensatable', action: saga, undo: saga },
+      retry: lasting(forwardSpanMs(plan)),
+      undoRetry: lasting(undoSpanMs(plan)),
+    },
     code: { when: options?.when, payload },
     retired: options?.retired ?? false,
   };
@@ -156,6 +161,11 @@ function childStep(type: string, [name, { type: saga, plan }, payload, options]:
 
 /** Waiting asks nobody but the ledger. */
 const LEDGER_ONLY: Policies = { retry: PERSISTENT_RETRY, undoRetry: PERSISTENT_RETRY };
+
+/** A child takes its time, which its parent's participants must remember it for. */
+function lasting(spanMs: number): RetryPolicy {
+  return { ...PERSISTENT_RETRY, budgetMs: Math.max(PERSISTENT_RETRY.budgetMs, spanMs) };
+}
 
 function timeoutOf(timeout: Duration): number {
   const timeoutMs = milliseconds(timeout);

@@ -50,13 +50,19 @@ export class WindowError extends Error {
  * Steps of a group run at the same time. A deadline only makes it shorter.
  */
 export function sagaHorizon(plan: Plan): Horizon {
-  const forward = plan.items.map((item) => longest(stepsOf(item), ({ retry }) => retry.budgetMs));
-  const back = plan.items.map((item) =>
-    longest(stepsOf(item), ({ undo, undoRetry }) => (undo ? undoRetry.budgetMs : 0)),
-  );
   // the last attempt may begin at the very end of its budget
   const lastMs = longest(allSteps(plan), ({ retry, undoRetry }) => Math.max(retry.timeoutMs, undoRetry.timeoutMs));
-  return { of: `saga '${plan.saga}'`, ms: sum(forward) + sum(back) + lastMs };
+  return { of: `saga '${plan.saga}'`, ms: forwardSpanMs(plan) + undoSpanMs(plan) + lastMs };
+}
+
+/** How long a saga may be on its way there, in ms. A wait asks nobody, and is over when its time is. */
+export function forwardSpanMs({ items }: Plan): number {
+  return sum(items.map((item) => longest(stepsOf(item), ({ timeoutMs, retry }) => timeoutMs ?? retry.budgetMs)));
+}
+
+/** How long a saga may be on its way back, in ms. */
+export function undoSpanMs({ items }: Plan): number {
+  return sum(items.map((item) => longest(stepsOf(item), ({ undo, undoRetry }) => (undo ? undoRetry.budgetMs : 0))));
 }
 
 /**
