@@ -1,7 +1,7 @@
-import { insertOrder, markOrderCancelled } from '../src/db/orders.js';
+import { insertCustomer, insertOrder, markOrderCancelled } from '../src/db/orders.js';
 import type { Transaction } from '../src/db/pool.js';
 import type { LocalContext } from '../src/saga/local-work.js';
-import type { PlaceOrder } from '../src/messages/orders.js';
+import type { PlaceFirstOrder, PlaceOrder } from '../src/messages/orders.js';
 
 /** What placing an order tells the steps after it. */
 export interface OrderPlaced {
@@ -20,6 +20,13 @@ export async function place(
   { sagaId, tenantId, input }: LocalContext<PlaceOrder>,
 ): Promise<OrderPlaced> {
   return insertOrder(tx, { ...input, sagaId, tenantId });
+}
+
+/** The same for the first order of a customer who has been registered just now: the shop learns of both at once. */
+export async function placeFirst(tx: Transaction, context: LocalContext<PlaceFirstOrder>): Promise<OrderPlaced> {
+  const { customerId, currency } = context.input;
+  await insertCustomer(tx, { id: customerId, currency });
+  return place(tx, context);
 }
 
 /** Cancels the order: the row stays, so that a person can see what became of it. */

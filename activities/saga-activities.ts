@@ -3,11 +3,14 @@ import type { SagaDefinition } from '../src/saga/define-saga.js';
 import type { Reason } from '../src/saga/errors.js';
 import type { EffectId } from '../src/saga/ids.js';
 import type { LocalWork } from '../src/saga/local-work.js';
-import type { SagaOutcome, StateRecord } from '../src/saga/state.js';
+import type { HoldVerdict, Look, SagaOutcome, StateRecord } from '../src/saga/state.js';
+import { lookForEvent, type EventWait } from '../src/db/awaited-events.js';
+import { holdChild, takeChildBack, type ChildLook } from '../src/db/child-sagas.js';
 import { settleSaga } from '../src/db/saga-end.js';
 import { recordState, type StateChange } from '../src/db/saga-store.js';
 import { withTransaction, type Transaction } from '../src/db/pool.js';
 import type { Router } from '../src/transports/router.js';
+import { createLookAtChild } from './child-sagas.js';
 import { createDispatch } from './dispatch.js';
 import { toFailure } from './failures.js';
 import { createRunLocal } from './run-local.js';
@@ -41,6 +44,15 @@ export interface DispatchArgs {
   readonly maxWaitMs?: number;
 }
 
+/** A step that runs another saga. */
+export interface ChildArgs {
+  readonly effect: EffectId;
+  readonly tenantId: string;
+  /** The saga type. */
+  readonly type: string;
+  readonly input: unknown;
+}
+
 /**
  * Everything a saga's workflow does to the world. Each is idempotent, so that it may run as often as Temporal likes.
  * They fail with ApplicationFailures of type `RejectedError`, `FencedError`, `ParkedError` (final, a Reason in the details),
@@ -53,6 +65,14 @@ export interface SagaActivities {
   dispatch(args: DispatchArgs): Promise<unknown>;
   /** Records a state that is not the end; returns what the ledger knows. */
   recordState(change: StateChange): Promise<StateRecord>;
+  /** Looks whether an event has come; the first look begins the wait. */
+  lookForEvent(wait: EventWait): Promise<Look<unknown>>;
+  /** Accepts the saga that a step runs, or looks what has become of it. */
+  lookAtChild(args: ChildArgs): Promise<Look<unknown> & ChildLook>;
+  /** Makes the saga that a step ran compensate, and looks whether it has. */
+  takeChildBack(args: { readonly effect: EffectId }): Promise<Look<null> & ChildLook>;
+  /** Holds a saga that is a step of another, and looks what that one says. */
+  holdChild(args: { readonly sagaId: string; readonly output: unknown }): Promise<Look<HoldVerdict>>;
   /** Ends the saga. */
   settle(end: { readonly sagaId: string; readonly outcome: SagaOutcome; readonly reason?: Reason }): Promise<void>;
 }
@@ -73,9 +93,16 @@ export function createSagaActivities(dependencies: ActivityDependencies): SagaAc
     runLocal: createRunLocal(dependencies),
     dispatch: createDispatch(dependencies),
     recordState: (change) => withTransaction(pool, (tx) => recordState(tx, change)),
-    settle: (end) =>
-      settleSaga(pool, end).catch((error: unknown) => {
-        throw toFailure(error);
-      }),
+    lookForEvent: (wait) => failing(lookForEvent(pool, wait)),
+    lookAtChild: createLookAtChild(dependencies),
+    takeChildBack: ({ effect }) => failing(takeChildBack(pool, effect)),
+    holdChild: (args) => failing(holdChild(pool, args)),
+    settle: (end) => failing(settleSaga(pool, end)),
   };
+}
+
+function failing<T>(work: Promise<T>): Promise<T> {
+  return work.catch((error: unknown) => {
+    throw toFailure(error);
+  });
 }

@@ -9,6 +9,7 @@ import type { Operation, OperationAnswer } from '../src/saga/operator.js';
 export interface SagaRestarter {
   ensureRunning(saga: DueSaga, isOpen: () => Promise<boolean>): Promise<'started' | 'running' | 'settled'>;
   signalCancel(sagaId: string, reason: Reason): Promise<void>;
+  signalNews(sagaId: string): Promise<void>;
   operate(sagaId: string, operation: Operation): Promise<OperationAnswer | 'gone'>;
 }
 
@@ -16,7 +17,7 @@ const BATCH = 200;
 const CONCURRENCY = 16;
 
 /**
- * Every open saga that is due gets a running workflow, and its cancel request if it has one.
+ * Every open saga that is due gets a running workflow, and is told of a cancel or an event.
  * The ledger is the truth, Temporal is rebuilt from it.
  *
  * @param signal ends it after what is under way; what is left is due again soon
@@ -82,5 +83,7 @@ async function tell(pool: pg.Pool, restarter: SagaRestarter, action: Undelivered
 async function restart(pool: pg.Pool, restarter: SagaRestarter, saga: DueSaga): Promise<string> {
   const result = await restarter.ensureRunning(saga, () => isOpen(pool, saga.id));
   if (saga.cancelReason && result !== 'settled') await restarter.signalCancel(saga.id, saga.cancelReason);
+  // one that was started just now looks by itself
+  if (saga.hasNews && result === 'running') await restarter.signalNews(saga.id);
   return result;
 }

@@ -1,8 +1,5 @@
 import type { Logger } from 'pino';
-import { definitions } from '../workflows/definitions.js';
-import { placeOrderSaga } from '../workflows/orders.js';
-import { payInvoiceSaga } from '../workflows/payments.js';
-import { registerUserSaga } from '../workflows/registrations.js';
+import { definitions, startable } from '../workflows/definitions.js';
 import { createHalfMessageStarter } from './api/half-message-starter.js';
 import { createOutboxStarter } from './api/outbox-starter.js';
 import { createSagaStarter } from './api/saga-starter.js';
@@ -15,7 +12,7 @@ import { seedInvoices } from './db/payments.js';
 import { HORIZONS } from './horizons.js';
 import { createPool, withTransaction, type Transaction } from './db/pool.js';
 import { checkDatabase, connectTemporal, reasonOf } from './reach.js';
-import { contractsOf } from './saga/contracts.js';
+import { contractsOf, eventsOf } from './saga/contracts.js';
 import {
   migrateParticipants,
   seedParticipants,
@@ -49,9 +46,6 @@ export interface RunningRoles {
 }
 
 type Stop = () => Promise<unknown>;
-
-/** The sagas that the API starts. */
-const API_DEFINITIONS = { placeOrder: placeOrderSaga, payInvoice: payInvoiceSaga, registerUser: registerUserSaga };
 
 /**
  * Starts the roles, all of them or none. The API starts while Temporal is away, as its sagas wait in the ledger;
@@ -199,7 +193,8 @@ async function addProducer({ config, roles, logger, wrap }: RolesOptions, stops:
   }
   if (!roles.includes('api')) return { failed };
   const api = await startApi({
-    ...{ config, pool, definitions: API_DEFINITIONS, contracts: contractsOf(definitions) },
+    ...{ config, pool, definitions: startable, contracts: contractsOf(definitions) },
+    events: eventsOf(definitions),
     ...{ starter, halfMessages, logger, wrap },
   });
   stops.unshift(() => api.stop());

@@ -14,6 +14,7 @@ const WELCOME_CREDIT = { currency: 'EUR', amount: 500 } as const;
 /**
  * Registers a user: the user's row, then profile, preferences and welcome credit at the same time, then the mail.
  * The mail cannot be unsent, so it waits until nothing can be refused any more; then it is tried until it is sent.
+ * As a step of another saga it waits for that one to complete: until then everything before it can be taken back.
  */
 export const registerUserSaga = defineSaga('register-user', {
   input: RegisterUser,
@@ -31,6 +32,7 @@ export const registerUserSaga = defineSaga('register-user', {
         ...WELCOME_CREDIT,
       })),
   )
+  .returns(({ user }) => ({ userId: user.userId }))
   .message('welcome', profiles.sendWelcome, ({ input }) => ({ ...input }))
   .build();
 

@@ -4,6 +4,7 @@ import { stepsOf, type PlanStep } from '../src/saga/plan.js';
 import type { StateRecord } from '../src/saga/state.js';
 import { call, readFailure } from './saga-calls.js';
 import { enterState, park, SettledElsewhere, type SagaRun } from './saga-run.js';
+import { undoChild } from './saga-waits.js';
 
 /**
  * Takes back whatever may have been applied: groups in reverse order, the members of a group at the same time.
@@ -46,6 +47,7 @@ async function callUndo(run: SagaRun, step: PlanStep): Promise<void> {
     tenantId,
     saga: run.definition.type,
   };
+  if (step.type === 'child') return undoChild(run, step);
   const common = { retry: step.undoRetry, summary: `undo ${step.name}: ${step.undo ?? ''}` };
   if (step.type === 'local') {
     const args = {

@@ -13,6 +13,9 @@ import { showDetails, showState } from './saga-visibility.js';
 /** Asks a saga to compensate; ignored once it has passed its pivot. */
 export const cancelSaga = defineSignal<[Reason]>('cancel');
 
+/** Tells a saga that the ledger has news for it: an event, or what became of its child or parent. */
+export const newsForSaga = defineSignal('news');
+
 /** Tells a saga what an operator has decided; the ledger holds it already. */
 export const operateSaga = defineUpdate<OperationAnswer, [Operation]>('operate');
 
@@ -36,6 +39,13 @@ export interface SagaRun {
   verdict?: Operation;
   /** The ids of the actions heard of. */
   readonly heard: Set<string>;
+  /** How often it was told to look in the ledger, and how often it had been when it last did. */
+  news: number;
+  seenNews: number;
+  /** The sagas that run as its steps, by step name. */
+  readonly children: Map<string, string>;
+  /** Whether it is a step of another saga and has done what that one asked for: then only that one takes it back. */
+  isHeld: boolean;
 }
 
 /** A run that knows nothing yet. */
@@ -49,6 +59,10 @@ export function newRun(definition: SagaDefinition, start: SagaStart): SagaRun {
     parkedSteps: new Set(),
     operations: new Map(),
     heard: new Set(),
+    news: 0,
+    seenNews: 0,
+    children: new Map(),
+    isHeld: false,
   };
 }
 
@@ -116,6 +130,8 @@ export interface Park {
   readonly step: string;
   readonly action: StepAction;
   readonly reason: Reason;
+  /** Whether news in the ledger let it go on too, as the event does that a wait has given up. @default false */
+  readonly heedsNews?: boolean;
 }
 
 /**
@@ -125,12 +141,16 @@ export interface Park {
  * @throws CancelledFailure when the wait is cancelled; then it is no longer parked, but its state is the caller's to change
  * @throws SettledElsewhere when a person has ended the saga
  */
-export async function park(run: SagaRun, { step, action, reason }: Park): Promise<Operation | undefined> {
+export async function park(
+  run: SagaRun,
+  { step, action, reason, heedsNews = false }: Park,
+): Promise<Operation | undefined> {
   await CancellationScope.nonCancellable(() => enterState(run, 'parked', { reason: { ...reason, step }, action }));
   showDetails(`parked at '${step}': ${reason.message}`);
   run.parkedSteps.add(step);
   try {
-    await condition(() => run.operations.has(step) || verdictFor(run, action) !== undefined);
+    const hasNews = (): boolean => heedsNews && run.news !== run.seenNews;
+    await condition(() => run.operations.has(step) || verdictFor(run, action) !== undefined || hasNews());
   } finally {
     run.parkedSteps.delete(step);
     run.operations.delete(step);

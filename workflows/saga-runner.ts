@@ -2,7 +2,7 @@ import { CancellationScope, isCancellation, setHandler, sleep } from '@temporali
 import type { SagaDefinition } from '../src/saga/define-saga.js';
 import type { Reason } from '../src/saga/errors.js';
 import type { Operation } from '../src/saga/operator.js';
-import { stepsOf, type PlanGroup, type PlanStep } from '../src/saga/plan.js';
+import { stepsOf, turningPoint, type PlanGroup, type PlanStep } from '../src/saga/plan.js';
 import { PERSISTENT_RETRY } from '../src/saga/retry.js';
 import type { SagaEnd, SagaOutcome, SagaStart } from '../src/saga/state.js';
 import { call, readFailure } from './saga-calls.js';
@@ -10,6 +10,7 @@ import { compensate } from './saga-compensation.js';
 import {
   cancelSaga,
   newRun,
+  newsForSaga,
   operate,
   operateSaga,
   park,
@@ -19,6 +20,7 @@ import {
 } from './saga-run.js';
 import { runStep, type StepContext, type StepEnd } from './saga-step.js';
 import { showState } from './saga-visibility.js';
+import { hold, tellOthers } from './saga-waits.js';
 
 /** A workflow function: the saga's input, pinned at acceptance, to how it ended. */
 export type SagaWorkflow = (start: SagaStart) => Promise<SagaEnd>;
@@ -72,11 +74,16 @@ async function complete(run: SagaRun): Promise<Reason | undefined> {
 async function goForward(run: SagaRun): Promise<Reason | undefined> {
   const forward = new CancellationScope({ cancellable: !run.hasPassedPivot });
   const abort: Abort = (reason) => {
-    if (run.hasPassedPivot || run.abortReason) return;
+    if (run.hasPassedPivot || run.isHeld || run.abortReason) return;
     run.abortReason = reason;
     forward.cancel();
   };
-  setHandler(cancelSaga, abort);
+  setHandler(cancelSaga, (reason) => {
+    // to a held saga it says that its parent takes it back, which stands in the ledger
+    if (run.start.parent) run.news += 1;
+    abort(reason);
+  });
+  setHandler(newsForSaga, () => void (run.news += 1));
   setHandler(operateSaga, (operation) => operate(run, operation));
   const startDeadline = deadlineOf(run, abort);
   // a saga that waited too long to be started, e.g. while Temporal was away, must not begin
@@ -84,11 +91,13 @@ async function goForward(run: SagaRun): Promise<Reason | undefined> {
   if (run.abortReason && !run.hasPassedPivot) return run.abortReason;
   try {
     return await forward.run(async () => {
-      for (const item of run.start.plan.items) {
-        const reason = await runItem(run, item, startDeadline);
+      const { items } = run.start.plan;
+      const holdAt = run.start.parent ? turningPoint(run.start.plan) : undefined;
+      for (const [index, item] of items.entries()) {
+        const reason = (index === holdAt ? await hold(run) : undefined) ?? (await runItem(run, item, startDeadline));
         if (reason) return reason;
       }
-      return undefined;
+      return holdAt === items.length ? hold(run) : undefined;
     });
   } catch (error) {
     if (!isCancellation(error)) throw error;
@@ -123,7 +132,8 @@ async function runStepOrPark(run: SagaRun, step: PlanStep, context: StepContext)
     const end = await runStep(run, step, context);
     if (end?.kind !== 'parked') return end;
     context.startDeadline();
-    const wait = (): Promise<Operation | undefined> => park(run, { step: step.name, action: 'do', reason: end.reason });
+    const wait = (): Promise<Operation | undefined> =>
+      park(run, { step: step.name, action: 'do', reason: end.reason, heedsNews: step.type === 'wait' });
     try {
       const verdict = await (step.kind === 'compensatable' ? wait() : CancellationScope.nonCancellable(wait));
       if (verdict) return { kind: 'compensate', reason: verdict.reason, isCancelled: false };
@@ -179,7 +189,8 @@ async function settle({ start }: SagaRun, outcome: SagaOutcome, reason?: Reason)
   }
 }
 
-function end({ start }: SagaRun, outcome: SagaOutcome, reason?: Reason): SagaEnd {
+async function end(run: SagaRun, outcome: SagaOutcome, reason?: Reason): Promise<SagaEnd> {
   showState(outcome);
-  return { sagaId: start.sagaId, outcome, reason };
+  await tellOthers(run);
+  return { sagaId: run.start.sagaId, outcome, reason };
 }

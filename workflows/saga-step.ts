@@ -5,6 +5,7 @@ import { allSteps, type PlanStep } from '../src/saga/plan.js';
 import { call, readFailure, type CallFailure } from './saga-calls.js';
 import { codeOf, scopeOf, SettledElsewhere, type SagaRun } from './saga-run.js';
 import { showDetails, showState } from './saga-visibility.js';
+import { runChild, waitForEvent } from './saga-waits.js';
 
 /** Why a step has not been done. `parked` waits for an operator; `compensate` makes the saga take back what was begun. */
 export interface StepEnd {
@@ -28,6 +29,7 @@ export interface StepContext {
  * | done | result kept | result kept; no way back | result kept |
  * | rejected: not applied | compensate the others | compensate the others | park |
  * | unknown: perhaps applied | compensate it too | compensate it too, or park without an undo | park |
+ * | an event timed out | compensate the others | – | park; the event still lets it go on |
  * | fenced: the ledger has decided | compensate | compensate | compensate, unless one has been passed |
  *
  * @returns undefined when it is done or not needed
@@ -116,26 +118,32 @@ async function callStep(
       showDetails(`'${step.name}' has not succeeded at once; trying for ${step.retry.budgetMs / 1_000} s`);
     },
   };
-  const start = (): Promise<unknown> =>
-    step.type === 'local'
-      ? call({
+  const start = (): Promise<unknown> => {
+    switch (step.type) {
+      case 'local':
+        return call({
           activity: 'runLocal',
           args: { ...target, work: step.action, input, results: run.results, owes: owedAfter(run, step) },
           ...common,
-        })
-      : call({ activity: 'dispatch', args: { ...target, type: step.action, payload }, ...common });
+        });
+      case 'message':
+        return call({ activity: 'dispatch', args: { ...target, type: step.action, payload }, ...common });
+      case 'wait':
+        return waitForEvent(run, step, startDeadline);
+      case 'child':
+        return runChild(run, step, { input: payload, onWait: startDeadline });
+    }
+  };
   // the pivot decides by itself, and what follows it only goes forward: neither can be cancelled
   return step.kind === 'compensatable' ? start() : CancellationScope.nonCancellable(start);
 }
 
-/** The message steps between a local transaction and the next one: what it owes, as far as its result tells. */
+/** The message steps that follow a local transaction without anything between them: what it owes, as far as its result tells. */
 function owedAfter({ start }: SagaRun, local: PlanStep): LocalArgs['owes'] {
   const steps = allSteps(start.plan);
   const following = steps.slice(steps.findIndex(({ name }) => name === local.name) + 1);
-  const nextLocal = following.findIndex(({ type }) => type === 'local');
-  return following
-    .slice(0, nextLocal === -1 ? undefined : nextLocal)
-    .map(({ name, action }) => ({ step: name, type: action }));
+  const next = following.findIndex(({ type }) => type !== 'message');
+  return following.slice(0, next === -1 ? undefined : next).map(({ name, action }) => ({ step: name, type: action }));
 }
 
 function mayCompensate({ hasPassedPivot }: SagaRun, step: PlanStep, failure: CallFailure): boolean {

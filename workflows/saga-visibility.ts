@@ -2,7 +2,11 @@ import { setCurrentDetails, upsertSearchAttributes } from '@temporalio/workflow'
 import { defineSearchAttributeKey, SearchAttributeType } from '@temporalio/common';
 import type { SagaState } from '../src/saga/state.js';
 
-const STATE = defineSearchAttributeKey('SettleState', SearchAttributeType.KEYWORD);
+/** What people search sagas by in the Web UI; all are keywords. */
+export const TYPE = defineSearchAttributeKey('SettleSagaType', SearchAttributeType.KEYWORD);
+export const STATE = defineSearchAttributeKey('SettleState', SearchAttributeType.KEYWORD);
+export const BUSINESS_KEY = defineSearchAttributeKey('SettleBusinessKey', SearchAttributeType.KEYWORD);
+export const TENANT = defineSearchAttributeKey('SettleTenant', SearchAttributeType.KEYWORD);
 const STEP = defineSearchAttributeKey('SettleStep', SearchAttributeType.KEYWORD);
 
 /**

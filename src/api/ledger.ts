@@ -1,4 +1,5 @@
 import type pg from 'pg';
+import { recordEvent } from '../db/awaited-events.js';
 import { countOpenHalfMessages, decideHalfMessage, findHalfMessage, prepareHalfMessage } from '../db/half-messages.js';
 import { findOrder } from '../db/order-queries.js';
 import { markDelivered, recordOperatorAction } from '../db/operator-actions.js';
@@ -23,6 +24,7 @@ const QUERIES = {
   acceptSaga,
   countWaiting,
   requestCancel,
+  recordEvent,
   isKeyKnown,
   findSaga,
   listSagas,

@@ -1,3 +1,4 @@
+import { AWAITED_EVENT_OPERATIONS } from './awaited-event-operations.js';
 import { OPERATIONS, type Answer, type Operation, type Parameter } from './operations.js';
 import { OPERATOR_OPERATIONS } from './operator-operations.js';
 import { OPERATOR_COMPONENTS } from './operator-schemas.js';
@@ -19,7 +20,7 @@ export interface OpenApiDocument {
  */
 export function openApiDocument({ keyMs }: Pick<Windows, 'keyMs'>): OpenApiDocument {
   const paths: Record<string, Record<string, object>> = {};
-  for (const operation of [...OPERATIONS, ...OPERATOR_OPERATIONS]) {
+  for (const operation of [...OPERATIONS, ...AWAITED_EVENT_OPERATIONS, ...OPERATOR_OPERATIONS]) {
     const path = (paths[operation.path] ??= {});
     path[operation.method] = describe(operation);
   }

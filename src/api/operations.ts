@@ -182,7 +182,7 @@ export const OPERATIONS: readonly Operation[] = [
     parameters: [SAGA_ID, TRACE],
     body: { schema: 'CancelRequest', required: false },
     answers: [{ status: 202, description: 'The request is durable.', schema: 'Cancel' }],
-    problems: [...WITH_BODY, 'not-found', 'saga-settled'],
+    problems: [...WITH_BODY, 'not-found', 'saga-settled', 'saga-held'],
   },
   {
     method: 'get',

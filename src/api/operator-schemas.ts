@@ -18,7 +18,8 @@ const OperatorAction = z
       'edit: another `payload` under the same effect key and a higher revision, then retry.',
     ].join('\n'),
   );
-const Json = z.unknown().refine(isStorable, 'must not contain NUL or lone surrogates');
+/** Any JSON that the ledger can hold. */
+export const Json = z.unknown().refine(isStorable, 'must not contain NUL or lone surrogates');
 
 /** A step that waits for an operator. */
 export const ParkedStepView = z.object({

@@ -69,15 +69,17 @@ export class OperatorService {
           isNeeded ? 'must be given: later steps may read it' : 'must be absent: an undo has none',
         );
       }
-      if (isNeeded && step.type === 'message') this.checkAgainst(step.action, 'result', body.result);
+      if (isNeeded && step.type !== 'local') this.checkAgainst(step.action, 'result', body.result);
     }
     if (body.action === 'edit') this.checkAgainst(message!.type, 'payload', body.payload);
   }
 
+  /** Of a message either; of an event that a step waits for what it would have said. */
   private checkAgainst(type: string, member: 'result' | 'payload', value: unknown): void {
-    const contract = this.parts.contracts.get(type);
-    if (!contract) throw invalid(`/${member}`, `cannot be checked: this release has no contract for '${type}'`);
-    const parsed = contract[member].safeParse(value);
+    const { contracts, events } = this.parts;
+    const schema = contracts.get(type)?.[member] ?? events.get(type)?.body;
+    if (!schema) throw invalid(`/${member}`, `cannot be checked: this release has no contract for '${type}'`);
+    const parsed = schema.safeParse(value);
     if (parsed.success) return;
     const { path = [], message } = parsed.error.issues[0] ?? { message: 'is wrong' };
     throw invalid(['', member, ...path.map(String)].join('/'), `breaks the contract of '${type}': ${message}`);

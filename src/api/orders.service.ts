@@ -2,14 +2,19 @@ import { Inject, Injectable } from '@nestjs/common';
 import { v7 } from 'uuid';
 import type { OrderRecord } from '../db/order-queries.js';
 import type { AcceptedSaga } from '../db/saga-store.js';
-import { totalOf, type OrderRequest, type PlaceOrder } from '../messages/orders.js';
+import { totalOf, type OrderRequest, type PlaceFirstOrder, type PlaceOrder } from '../messages/orders.js';
 import { isTerminal } from '../saga/state.js';
 import type { Acceptance } from './accept-reply.js';
 import { Intake } from './intake.js';
 import type { WaitOptions } from './ledger-watcher.js';
-import { PARTS, type ApiParts } from './parts.js';
+import { PARTS, type ApiParts, type StartableDefinition } from './parts.js';
 import { ProblemError } from './problems.js';
 import type { AcceptedView, OrderView, PlacedView } from './schemas.js';
+
+interface OrderSaga {
+  readonly definition: StartableDefinition<PlaceOrder>;
+  readonly input: PlaceOrder;
+}
 
 /** Accepts orders and tells what became of them. */
 @Injectable()
@@ -21,10 +26,8 @@ export class OrdersService {
 
   /** How an order is accepted, and what its client is told. */
   acceptance(order: OrderRequest): Acceptance<AcceptedView, PlacedView> {
-    const input: PlaceOrder = { orderId: `ord_${v7()}`, ...order };
     return {
-      accept: (caller) =>
-        this.intake.accept({ ...caller, definition: this.parts.definitions.placeOrder, body: order, input }),
+      accept: (caller) => this.intake.accept({ ...caller, body: order, ...this.sagaOf(order) }),
       accepted: (saga) => ({ sagaId: saga.id, orderId: orderIdOf(saga), state: 'accepted' }),
       untilDone: (saga, options) => this.untilPlaced(saga, options),
       location: (saga) => `/v1/orders/${orderIdOf(saga)}`,
@@ -54,6 +57,18 @@ export class OrdersService {
     };
   }
 
+  /** Which saga places it: a new customer is registered first, and some orders wait for an approval. */
+  private sagaOf({ customerId, registration, needsApproval, ...lines }: OrderRequest): OrderSaga {
+    const { placeOrder, placeFirstOrder, placeApprovedOrder } = this.parts.definitions;
+    const orderId = `ord_${v7()}`;
+    if (registration) {
+      const input: PlaceFirstOrder = { orderId, customerId: `usr_${v7()}`, ...lines, registration };
+      return { definition: placeFirstOrder as StartableDefinition<PlaceOrder>, input };
+    }
+    const definition = needsApproval ? placeApprovedOrder : placeOrder;
+    return { definition, input: { orderId, customerId: customerId!, ...lines } };
+  }
+
   private async untilPlaced(saga: AcceptedSaga, options: WaitOptions): Promise<PlacedView | undefined> {
     const orderId = orderIdOf(saga);
     const refusal = {
@@ -67,7 +82,9 @@ export class OrdersService {
   }
 
   private find(key: { tenantId: string; orderId: string }): Promise<OrderRecord | undefined> {
-    return this.parts.ledger.findOrder({ ...key, sagaType: this.parts.definitions.placeOrder.type });
+    const { placeOrder, placeFirstOrder, placeApprovedOrder } = this.parts.definitions;
+    const sagaTypes = [placeOrder, placeFirstOrder, placeApprovedOrder].map(({ type }) => type);
+    return this.parts.ledger.findOrder({ ...key, sagaTypes });
   }
 }
 

@@ -1,9 +1,9 @@
 import type { Logger } from 'pino';
 import type { Config } from '../config.js';
-import type { PlaceOrder } from '../messages/orders.js';
+import type { PlaceFirstOrder, PlaceOrder } from '../messages/orders.js';
 import type { PayInvoice } from '../messages/payments.js';
 import type { RegisterUser } from '../messages/registrations.js';
-import type { ContractTable } from '../saga/contracts.js';
+import type { ContractTable, EventTable } from '../saga/contracts.js';
 import type { SagaDefinition } from '../saga/define-saga.js';
 import type { HalfMessageStarter } from './half-message-starter.js';
 import type { Backlog } from './backlog.js';
@@ -19,12 +19,14 @@ export type StartableDefinition<Input> = Pick<SagaDefinition<Input>, 'type' | 'b
 /** The sagas that the API starts, by the name of their workflow. */
 export interface ApiDefinitions {
   readonly placeOrder: StartableDefinition<PlaceOrder>;
+  readonly placeFirstOrder: StartableDefinition<PlaceFirstOrder>;
+  readonly placeApprovedOrder: StartableDefinition<PlaceOrder>;
   readonly payInvoice: StartableDefinition<PayInvoice>;
   readonly registerUser: StartableDefinition<RegisterUser>;
 }
 
 /** What the API asks of the starter. */
-export type ApiStarter = Pick<SagaStarter, 'startSoon' | 'signalCancel' | 'operate' | 'isReachable'>;
+export type ApiStarter = Pick<SagaStarter, 'startSoon' | 'signalCancel' | 'signalNews' | 'operate' | 'isReachable'>;
 
 /** What the API asks of the starter of half messages. */
 export type ApiHalfMessages = Pick<HalfMessageStarter, 'tellSoon'>;
@@ -38,6 +40,8 @@ export interface ApiParts {
   readonly definitions: ApiDefinitions;
   /** What operators' results and payloads are checked against. */
   readonly contracts: ContractTable;
+  /** What events are checked against. */
+  readonly events: EventTable;
   readonly ledger: Ledger;
   readonly starter: ApiStarter;
   readonly halfMessages: ApiHalfMessages;

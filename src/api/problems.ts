@@ -39,6 +39,11 @@ export const PROBLEMS = {
     title: 'There is no such resource',
     remedy: 'Check the address and the id; what belongs to another tenant cannot be seen.',
   },
+  'unknown-event': {
+    status: 404,
+    title: 'The saga does not wait for such an event',
+    remedy: 'See `events` for the names of those that it takes.',
+  },
   'method-not-allowed': {
     status: 405,
     title: 'The resource does not have this method',
@@ -68,6 +73,21 @@ export const PROBLEMS = {
     status: 409,
     title: 'The saga has already settled',
     remedy: 'See `state`; a settled saga never changes again.',
+  },
+  'saga-held': {
+    status: 409,
+    title: 'The saga is done as a step of another',
+    remedy: 'See `parent`: only that saga can take it back; cancel that one.',
+  },
+  'event-decided': {
+    status: 409,
+    title: 'The event has come with another body',
+    remedy: 'The first one counts; nothing was changed.',
+  },
+  'event-too-late': {
+    status: 409,
+    title: 'The saga no longer waits for this event',
+    remedy: 'See `reason`; nothing was changed.',
   },
   'message-decided': {
     status: 409,

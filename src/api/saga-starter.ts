@@ -28,6 +28,8 @@ export interface SagaStarter {
   ensureRunning(saga: StartableSaga, isOpen: () => Promise<boolean>): Promise<'started' | 'running' | 'settled'>;
   /** Tells a running workflow to compensate. A workflow that is gone is the scan's matter. */
   signalCancel(sagaId: string, reason: Reason): Promise<void>;
+  /** Tells a running workflow that the ledger has news for it. A workflow that is gone is the scan's matter. */
+  signalNews(sagaId: string): Promise<void>;
   /**
    * Tells a workflow what an operator has decided, and waits for its answer.
    *
@@ -76,13 +78,8 @@ export function createSagaStarter(options: StarterOptions): SagaStarter {
       await start(options, saga, 'ALLOW_DUPLICATE');
       return 'started';
     },
-    signalCancel: async (sagaId, reason) => {
-      try {
-        await withDeadline(client, () => client.workflow.getHandle(sagaId).signal('cancel', reason));
-      } catch (error) {
-        if (!(error instanceof WorkflowNotFoundError)) throw error;
-      }
-    },
+    signalCancel: (sagaId, reason) => signal(client, () => client.workflow.getHandle(sagaId).signal('cancel', reason)),
+    signalNews: (sagaId) => signal(client, () => client.workflow.getHandle(sagaId).signal('news')),
     operate: async (sagaId, operation) => {
       const handle = client.workflow.getHandle(sagaId);
       const args: [Operation] = [operation];
@@ -119,6 +116,7 @@ async function start(
         workflowIdConflictPolicy: 'FAIL',
         requestEagerStart: sharesConnection,
         staticSummary: saga.businessKey,
+        ...(saga.parent && { staticDetails: `step '${saga.parent.step}' of saga ${saga.parent.sagaId}` }),
         typedSearchAttributes: new TypedSearchAttributes([
           { key: TYPE, value: saga.type },
           { key: STATE, value: 'running' },
@@ -131,6 +129,15 @@ async function start(
   } catch (error) {
     if (error instanceof WorkflowExecutionAlreadyStartedError) return false;
     throw error;
+  }
+}
+
+/** A workflow that is gone needs not be told: whatever takes its place looks in the ledger. */
+async function signal(client: Client, say: () => Promise<void>): Promise<void> {
+  try {
+    await withDeadline(client, say);
+  } catch (error) {
+    if (!(error instanceof WorkflowNotFoundError)) throw error;
   }
 }
 

@@ -1,18 +1,20 @@
 import type { EffectRow, MessageRow, SagaRecord } from '../db/saga-queries.js';
 import { effectKey, type StepAction } from '../saga/ids.js';
 import { allSteps, stepsOf, type PlanStep } from '../saga/plan.js';
+import { tracesOfChild, tracesOfEvent } from './wait-view.js';
 import type { StepStatus, StepView, UndoView } from './schemas.js';
 
 /** What one direction of a step has left in the ledger. */
-interface Trace {
-  readonly status: EffectRow['status'] | MessageRow['status'];
+export interface Trace {
+  readonly status: EffectRow['status'] | MessageRow['status'] | 'awaited';
   readonly attempts: number;
   readonly startedAt: string | null;
   readonly finishedAt: string | null;
   readonly lastError: string | null;
 }
 
-interface Traces {
+/** What both directions of a step have left. */
+export interface Traces {
   readonly do?: Trace;
   readonly undo?: Trace;
 }
@@ -29,12 +31,10 @@ export function stepsOfSaga(saga: SagaRecord): readonly StepView[] {
       kind: step.kind,
       type: step.type,
       action: step.action,
+      child: saga.children.find((child) => child.step === step.name)?.sagaId ?? null,
       status: parked ? 'parked' : step.name === underWay ? 'running' : statusOf(trace, isForward(saga)),
       parkReason: parked ? { code: parked.code, message: parked.message, step: step.name } : null,
-      attempts: trace.do?.attempts ?? 0,
-      startedAt: trace.do?.startedAt ?? null,
-      finishedAt: trace.do?.finishedAt ?? null,
-      lastError: trace.do?.lastError ?? null,
+      ...attemptsOf(trace.do),
       effectKeys: {
         do: effectKey({ sagaId: saga.id, step: step.name, action: 'do' }),
         undo: step.undo === undefined ? null : effectKey({ sagaId: saga.id, step: step.name, action: 'undo' }),
@@ -56,6 +56,7 @@ export function stepsOfSaga(saga: SagaRecord): readonly StepView[] {
  * | none | rejected | any | rejected |
  * | none | tombstone | any | undone |
  * | none | dead | any | parked |
+ * | none | awaited | yes | waiting |
  * | none | never attempted | yes | pending |
  * | none | never attempted | no | skipped |
  * | none | attempted, no answer | yes | running |
@@ -65,6 +66,7 @@ export function statusOf({ do: forward, undo }: Traces, goesForward: boolean): S
   if (undo) return UNDO_STATUS[undo.status];
   const final = forward && DO_STATUS[forward.status];
   if (final) return final;
+  if (goesForward && forward?.status === 'awaited') return 'waiting';
   const isAttempted = (forward?.attempts ?? 0) > 0;
   if (goesForward) return isAttempted ? 'running' : 'pending';
   return isAttempted ? 'unknown' : 'skipped';
@@ -79,6 +81,7 @@ const DO_STATUS: Readonly<Record<Trace['status'], StepStatus | undefined>> = {
   dead: 'parked',
   pending: undefined,
   withdrawn: undefined,
+  awaited: undefined,
 };
 
 const UNDO_STATUS: Readonly<Record<Trace['status'], StepStatus>> = {
@@ -88,13 +91,14 @@ const UNDO_STATUS: Readonly<Record<Trace['status'], StepStatus>> = {
   tombstone: 'undone',
   withdrawn: 'undone',
   pending: 'undoing',
+  awaited: 'undoing',
   rejected: 'parked',
   dead: 'parked',
 };
 
 /** Whether the steps that have not run still may. */
 function isForward({ state, reason }: SagaRecord): boolean {
-  return state === 'accepted' || state === 'running' || (state === 'parked' && reason === null);
+  return state === 'accepted' || state === 'running' || state === 'held' || (state === 'parked' && reason === null);
 }
 
 /** A local step leaves nothing before it commits: it runs when the saga does and all before it have answered. */
@@ -107,7 +111,9 @@ function localUnderWay({ plan, state }: SagaRecord, traces: ReadonlyMap<string, 
   return open?.type === 'local' ? open.name : undefined;
 }
 
-function tracesOf({ effects, messages }: SagaRecord, { name, type }: PlanStep): Traces {
+function tracesOf({ effects, messages, awaited, children }: SagaRecord, { name, type }: PlanStep): Traces {
+  if (type === 'wait') return tracesOfEvent(awaited.find(({ step }) => step === name));
+  if (type === 'child') return tracesOfChild(children.find(({ step }) => step === name));
   const of = (action: StepAction): Trace | undefined => {
     const isOurs = (row: EffectRow | MessageRow): boolean => row.step === name && row.action === action;
     if (type === 'message') return traceOfMessage(messages.find(isOurs));
@@ -136,13 +142,12 @@ function traceOfEffect(row: EffectRow | undefined): Trace | undefined {
 }
 
 function undoOf(action: string, trace: Trace | undefined): UndoView {
-  return {
-    action,
-    attempts: trace?.attempts ?? 0,
-    startedAt: trace?.startedAt ?? null,
-    finishedAt: trace?.finishedAt ?? null,
-    lastError: trace?.lastError ?? null,
-  };
+  return { action, ...attemptsOf(trace) };
+}
+
+function attemptsOf(trace: Trace | undefined): Omit<Trace, 'status'> {
+  const { attempts = 0, startedAt = null, finishedAt = null, lastError = null } = trace ?? {};
+  return { attempts, startedAt, finishedAt, lastError };
 }
 
 function iso(time: string | null): string | null {

@@ -4,6 +4,7 @@ import { isSagaId } from '../saga/ids.js';
 import { PARTS, type ApiParts } from './parts.js';
 import { ProblemError } from './problems.js';
 import { stepsOfSaga } from './saga-view.js';
+import { waitingFor } from './wait-view.js';
 import {
   cursorAfter,
   type CancelView,
@@ -38,6 +39,8 @@ export class SagasService {
     const temporal = `${uiUrl}/namespaces/${encodeURIComponent(namespace)}/workflows/${saga.id}`;
     return {
       ...summaryView(saga),
+      parent: saga.parent,
+      waitingFor: waitingFor(saga),
       steps: [...stepsOfSaga(saga)],
       actions: saga.actions.map((action) => ({ ...action, at: new Date(action.at).toISOString() })),
       links: { events: `/v1/sagas/${saga.id}/events`, temporal },
@@ -57,7 +60,7 @@ export class SagasService {
   /**
    * Records that a saga is to be cancelled, and tells its workflow if it can be reached; the scan tells it otherwise.
    *
-   * @throws ProblemError `not-found`, or `saga-settled` when it is too late
+   * @throws ProblemError `not-found`, `saga-settled` when it is too late, `saga-held` when only another saga can take it back
    */
   async cancel(key: SagaKey, message = 'a client asked for it'): Promise<CancelView> {
     const { ledger, starter, logger } = this.parts;
@@ -71,7 +74,11 @@ export class SagasService {
         logger.warn({ err: error, sagaId }, 'cancel not signalled; the ledger scan will');
       });
     }
-    const { state } = await this.find(key);
+    const { state, parent } = await this.find(key);
+    if (answer === 'held') {
+      const detail = `the saga is done as step '${parent!.step}' of '${parent!.sagaId}'; cancel that one`;
+      throw new ProblemError('saga-held', detail, { members: { sagaId, state, parent } });
+    }
     if (answer === 'settled') {
       throw new ProblemError('saga-settled', `the saga has settled as ${state}`, { members: { sagaId, state } });
     }

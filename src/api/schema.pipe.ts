@@ -4,7 +4,8 @@ import { ProblemError, type Fault } from './problems.js';
 /** The longest list of faults in one answer: a body may hold thousands. */
 const MAX_FAULTS = 20;
 
-type Issues = readonly {
+/** What is wrong with a value, as a schema says it. */
+export type Issues = readonly {
   readonly message: string;
   readonly path?: readonly (PropertyKey | { readonly key: PropertyKey })[];
   /** Zod's own: the members that a strict object does not have. */
@@ -19,10 +20,14 @@ export class SchemaPipe implements PipeTransform {
     if (!schema) return value;
     const result = await schema['~standard'].validate(value);
     if (!result.issues) return result.value;
-    const errors = (result.issues as Issues).flatMap((issue) => faultsOf(issue, type === 'query')).slice(0, MAX_FAULTS);
-    const where = type === 'query' ? 'query' : 'body';
-    throw new ProblemError('invalid-request', `the ${where} is not as documented`, { errors });
+    throw invalidRequest(result.issues as Issues, type === 'query' ? 'query' : 'body');
   }
+}
+
+/** The answer to a request that breaks its schema. */
+export function invalidRequest(issues: Issues, where: 'body' | 'query'): ProblemError {
+  const errors = issues.flatMap((issue) => faultsOf(issue, where === 'query')).slice(0, MAX_FAULTS);
+  return new ProblemError('invalid-request', `the ${where} is not as documented`, { errors });
 }
 
 function faultsOf({ message, path = [], keys }: Issues[number], isQuery: boolean): readonly Fault[] {

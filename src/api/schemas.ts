@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { EventReceivedView, ParentView, WaitingForView } from './awaited-events.schemas.js';
 import { HalfMessageView, PreparedView, PrepareRequest, VerdictView } from './half-message-schemas.js';
 import { Currency, text } from '../messages/fields.js';
 import { OrderItem, OrderRequest } from '../messages/orders.js';
@@ -54,11 +55,12 @@ export type OrderView = z.infer<typeof OrderView>;
 
 /** What a step's status means. */
 export const StepStatus = z
-  .enum(['pending', 'running', 'done', 'rejected', 'unknown', 'undoing', 'undone', 'skipped', 'parked'])
+  .enum(['pending', 'running', 'waiting', 'done', 'rejected', 'unknown', 'undoing', 'undone', 'skipped', 'parked'])
   .describe(
     [
       'pending: not attempted yet.',
       'running: attempted, no final answer yet.',
+      'waiting: for an event, or for the saga that runs as this step.',
       'done: applied.',
       'rejected: definitely not applied.',
       'unknown: attempted without a final answer, and the saga goes no further: it counts as maybe applied and will be undone.',
@@ -84,8 +86,9 @@ export type UndoView = z.infer<typeof UndoView>;
 export const StepView = z.object({
   name: z.string(),
   kind: z.enum(['compensatable', 'pivot', 'retriable']),
-  type: z.enum(['local', 'message']),
-  action: z.string().describe("The local transaction's name, or the message type."),
+  type: z.enum(['local', 'message', 'wait', 'child']),
+  action: z.string().describe("The local transaction's name, the message type, the event, or the saga type."),
+  child: SagaId.nullable().describe('The saga that runs as this step.'),
   status: StepStatus,
   attempts: z.int().describe('Attempts begun; a local transaction that committed counts as one.'),
   startedAt: Time.nullable(),
@@ -125,6 +128,8 @@ export const ActionNote = z.object({
 
 /** A saga with its steps. */
 export const SagaView = SagaSummaryView.extend({
+  parent: ParentView.nullable().describe('The step of another saga that it runs as.'),
+  waitingFor: WaitingForView.nullable().describe('What it waits for when it has nothing to do; null otherwise.'),
   steps: z.array(StepView),
   actions: z.array(ActionNote).describe('What operators did about it, in order.'),
   links: z.object({ events: z.string(), temporal: z.string().describe('Its workflow in the Temporal Web UI.') }),
@@ -218,6 +223,8 @@ export const ProblemView = z
       .optional(),
     reason: ReasonView.optional(),
     state: SagaStateName.optional(),
+    events: z.array(z.string()).optional(),
+    parent: ParentView.optional(),
   })
   .describe('Problem details, RFC 9457.');
 
@@ -252,6 +259,8 @@ const COMPONENTS = {
   Message: z
     .union([HalfMessageView, OutboxMessageView])
     .describe('By its id: `msg_…` is a half message, `om_…` one of the outbox.'),
+  EventBody: z.unknown().describe('As the saga that waits for it says.'),
+  EventReceived: EventReceivedView,
   CancelRequest,
   Cancel: CancelView,
   Health: HealthView,

@@ -5,8 +5,10 @@ import { NestFactory } from '@nestjs/core';
 import type { NestFastifyApplication } from '@nestjs/platform-fastify';
 import type pg from 'pg';
 import type { Logger } from 'pino';
-import type { ContractTable } from '../saga/contracts.js';
+import type { ContractTable, EventTable } from '../saga/contracts.js';
 import { unwrapped, type Wrap } from '../saga/wrap.js';
+import { AwaitedEventsController } from './awaited-events.controller.js';
+import { AwaitedEventsService } from './awaited-events.service.js';
 import { createBacklog } from './backlog.js';
 import { DocsController } from './docs.controller.js';
 import { HealthController } from './health.controller.js';
@@ -49,6 +51,8 @@ export interface ApiOptions {
   readonly definitions: ApiDefinitions;
   /** Of every message that sagas send. */
   readonly contracts: ContractTable;
+  /** That sagas wait for. */
+  readonly events: EventTable;
   readonly starter: ApiStarter;
   readonly halfMessages: ApiHalfMessages;
   readonly logger: Logger;
@@ -109,6 +113,7 @@ function assemble({
   pool,
   definitions,
   contracts,
+  events,
   logger,
   wrap = unwrapped,
   ...options
@@ -118,6 +123,7 @@ function assemble({
     config,
     definitions,
     contracts,
+    events,
     logger,
     ledger,
     starter: wrap('starter', options.starter),
@@ -135,12 +141,12 @@ function moduleOf(parts: ApiParts): DynamicModule {
     module: ApiModule,
     controllers: [
       ...[OrdersController, PaymentsController, RegistrationsController, MessagesController, OperatorController],
-      ...[SagasController, HealthController, ProblemsController, DocsController],
+      ...[SagasController, AwaitedEventsController, HealthController, ProblemsController, DocsController],
     ],
     providers: [
       { provide: PARTS, useValue: parts },
       ...[Intake, OrdersService, PaymentsService, RegistrationsService],
-      ...[MessagesService, SagasService, OperatorService],
+      ...[MessagesService, SagasService, AwaitedEventsService, OperatorService],
     ],
   };
 }

@@ -156,7 +156,7 @@ async function change(
       await editMessage(tx, effect, request.payload);
       break;
     case 'skip':
-      await attestEffect(tx, effect, { type: step.type, result: parked.action === 'undo' ? null : request.result });
+      await attestEffect(tx, effect, { ...step, result: parked.action === 'undo' ? null : request.result });
       break;
     case 'retry':
       await reopenEffect(tx, effect);

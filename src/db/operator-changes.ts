@@ -42,10 +42,11 @@ export async function editMessage(tx: Transaction, effect: EffectId, payload: un
 export async function attestEffect(
   tx: Transaction,
   effect: EffectId,
-  { type, result }: { type: PlanStep['type']; result: unknown },
+  { type, action, result }: Pick<PlanStep, 'type' | 'action'> & { readonly result: unknown },
 ): Promise<void> {
   const key = effectKey(effect);
   const value = JSON.stringify(result ?? null);
+  if (type === 'wait') return attestEvent(tx, effect, { event: action, value });
   if (type === 'local') {
     await tx.query(
       `insert into settle.step_effect (effect_key, saga_id, step, action, status, result) values ($1, $2, $3, $4, 'applied', $5)
@@ -61,5 +62,21 @@ export async function attestEffect(
             first_sent_at = coalesce(first_sent_at, clock_timestamp()), finished_at = clock_timestamp()
       where effect_key = $1 and status in ('pending', 'rejected', 'dead')`,
     [key, value],
+  );
+}
+
+/** A person vouches for what the event would have said. */
+async function attestEvent(
+  tx: Transaction,
+  { sagaId, step }: EffectId,
+  { event, value }: { event: string; value: string },
+): Promise<void> {
+  await tx.query(
+    `insert into settle.awaited_event (saga_id, step, event, status, body, body_hash, received_at)
+     values ($1, $2, $3, 'received', $4, '', clock_timestamp())
+     on conflict (saga_id, step) do update
+        set status = 'received', body = excluded.body, body_hash = '', received_at = excluded.received_at
+      where awaited_event.status <> 'received'`,
+    [sagaId, step, event, value],
   );
 }

@@ -19,15 +19,15 @@ export interface OrderRecord {
 /** One order of a tenant, found by its saga's business key, or undefined. */
 export async function findOrder(
   pool: pg.Pool,
-  { tenantId, sagaType, orderId }: { tenantId: string; sagaType: string; orderId: string },
+  { tenantId, sagaTypes, orderId }: { tenantId: string; sagaTypes: readonly string[]; orderId: string },
 ): Promise<OrderRecord | undefined> {
   const { rows } = await pool.query<OrderRecord>({
     name: 'find-order',
     text: `select s.id as "sagaId", s.input, s.state as "sagaState", s.reason as "sagaReason",
                   o.status, o.total, o.placed_at as "placedAt"
              from settle.saga s left join shop.orders o on o.saga_id = s.id
-            where s.tenant_id = $1 and s.business_key = $2 and s.type = $3`,
-    values: [tenantId, orderId, sagaType],
+            where s.tenant_id = $1 and s.business_key = $2 and s.type = any($3)`,
+    values: [tenantId, orderId, sagaTypes],
   });
   return rows[0];
 }

@@ -44,6 +44,17 @@ export async function insertOrder(tx: Transaction, order: NewOrder): Promise<{ o
   return { orderId: order.orderId, total };
 }
 
+/** Lets a customer buy; one who may already is left as they are. */
+export async function insertCustomer(
+  tx: Transaction,
+  { id, currency }: { readonly id: string; readonly currency: string },
+): Promise<void> {
+  await tx.query('insert into shop.customer (id, currency) values ($1, $2) on conflict (id) do nothing', [
+    id,
+    currency,
+  ]);
+}
+
 /** Marks an order as cancelled; one that is cancelled stays so. */
 export async function markOrderCancelled(tx: Transaction, orderId: string): Promise<void> {
   await tx.query(`update shop.orders set status = 'cancelled' where order_id = $1`, [orderId]);

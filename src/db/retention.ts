@@ -17,6 +17,7 @@ import type { Transaction } from './pool.js';
 /** The tables of the ledger that grow, in the order in which their weeks are dropped: what belongs to a saga goes before it. */
 export const LEDGER_TABLES: readonly WeeklyTable[] = [
   { name: 'settle.saga_event', key: 'saga_id', prefixes: ['sg'] },
+  { name: 'settle.awaited_event', key: 'saga_id', prefixes: ['sg'] },
   { name: 'settle.step_effect', key: 'effect_key', prefixes: ['sg'] },
   { name: 'settle.message_log', key: 'effect_key', prefixes: ['sg', 'om'] },
   { name: 'settle.saga', key: 'id', prefixes: ['sg'] },

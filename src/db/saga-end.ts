@@ -21,7 +21,7 @@ export async function settleSaga(
              update settle.saga
                 set state = $2, reason = coalesce(reason, $3), park_reason = null, parked = '{}', due_at = null,
                     updated_at = clock_timestamp(), finished_at = clock_timestamp()
-              where id = $1 and finished_at is null and ($2 = 'compensated' or (reason is null and ${MAY_COMPLETE}))
+              where id = $1 and finished_at is null and ($2 = 'compensated' or (reason is null and ${MAY_COMPLETE} and ${PARENT_HAS_COMPLETED}))
               returning id),
            withdrawn as (
              update settle.message_log m set status = 'withdrawn', finished_at = clock_timestamp()
@@ -43,6 +43,10 @@ export async function settleSaga(
 
 /** A cancel that was accepted before the end holds, unless the plan has a step that cannot be taken back. */
 const MAY_COMPLETE = `(cancel_reason is null or jsonb_path_exists(plan, '$.items.**.kind ? (@ != "compensatable")'))`;
+
+/** A saga that is a step of another completes with that one. */
+const PARENT_HAS_COMPLETED = `(parent_id is null or exists (
+  select from settle.saga p where p.id = saga.parent_id and p.state = 'completed'))`;
 
 /** Ends a saga as a person says it ended, parked or not. Messages without an answer are withdrawn: nobody sends them any more. */
 export async function resolveSaga(

@@ -2,9 +2,10 @@ import type pg from 'pg';
 import type { Reason } from '../saga/errors.js';
 import type { StepAction } from '../saga/ids.js';
 import type { OperatorAction, Parked } from '../saga/operator.js';
+import { PARENT_COMPENSATES } from './child-sagas.js';
 import type { Plan } from '../saga/plan.js';
-import { isTerminal, type SagaState } from '../saga/state.js';
-import { effectsOf } from './effects-of.js';
+import { isTerminal, type ParentStep, type SagaState } from '../saga/state.js';
+import { childrenOf, effectsOf } from './effects-of.js';
 
 /** A saga as a list shows it. */
 export interface SagaSummary {
@@ -51,6 +52,28 @@ export interface ActionRow {
   readonly at: string;
 }
 
+/** What the ledger knows of an event that a step waits for; times are ISO 8601. */
+export interface AwaitedEventRow {
+  readonly step: string;
+  readonly status: 'awaited' | 'received' | 'timed-out';
+  readonly waitingSince: string | null;
+  readonly receivedAt: string | null;
+}
+
+/** What the ledger knows of the saga that runs as a step; times are ISO 8601. */
+export interface ChildSagaRow {
+  readonly step: string;
+  readonly sagaId: string;
+  readonly state: SagaState;
+  readonly reason: Reason | null;
+  readonly acceptedAt: string;
+  /** When it was done, though it could still be taken back. */
+  readonly heldAt: string | null;
+  /** Whether its parent has taken it back. */
+  readonly isTakenBack: boolean;
+  readonly updatedAt: string;
+}
+
 /** A saga with all that its steps have left in the ledger, read in one snapshot. */
 export interface SagaRecord extends SagaSummary {
   readonly plan: Plan;
@@ -60,6 +83,11 @@ export interface SagaRecord extends SagaSummary {
   readonly actions: readonly ActionRow[];
   readonly effects: readonly EffectRow[];
   readonly messages: readonly MessageRow[];
+  readonly awaited: readonly AwaitedEventRow[];
+  readonly children: readonly ChildSagaRow[];
+  readonly parent: ParentStep | null;
+  /** When it was done as a step of another saga. */
+  readonly heldAt: Date | null;
 }
 
 const SUMMARY = `s.id, s.type, s.business_key as "businessKey", s.state, s.reason, s.park_reason as "parkReason",
@@ -82,7 +110,17 @@ export async function findSaga(
              coalesce((select jsonb_agg(jsonb_build_object('step', step, 'action', action, 'status', status,
                                                            'attempts', attempts, 'reason', reason, 'lastError', last_error,
                                                            'firstSentAt', first_sent_at, 'finishedAt', finished_at))
-                         from settle.message_log where ${effectsOf('$1')}), '[]') as messages
+                         from settle.message_log where ${effectsOf('$1')}), '[]') as messages,
+             coalesce((select jsonb_agg(jsonb_build_object('step', step, 'status', status, 'waitingSince', waiting_since,
+                                                           'receivedAt', received_at))
+                         from settle.awaited_event where saga_id = $1), '[]') as awaited,
+             coalesce((select jsonb_agg(jsonb_build_object('step', parent_step, 'sagaId', id, 'state', state, 'reason', reason,
+                                                           'acceptedAt', accepted_at, 'heldAt', held_at,
+                                                           'isTakenBack', coalesce(cancel_reason ->> 'code', '') = '${PARENT_COMPENSATES}',
+                                                           'updatedAt', updated_at))
+                         from settle.saga where ${childrenOf('$1')}), '[]') as children,
+             s.held_at as "heldAt",
+             case when parent_id is not null then jsonb_build_object('sagaId', parent_id, 'step', parent_step) end as parent
              from settle.saga s where s.id = $1 and s.tenant_id = $2`,
     values: [sagaId, tenantId],
   });

@@ -6,6 +6,8 @@ import type { AcceptedSaga } from './saga-store.js';
 export interface DueSaga extends Omit<AcceptedSaga, 'replayed'> {
   /** Set when a cancel was requested that the workflow may not know of yet. */
   readonly cancelReason: Reason | null;
+  /** Whether an event has come that the workflow may not know of yet. */
+  readonly hasNews: boolean;
 }
 
 /**
@@ -23,7 +25,11 @@ export async function claimDueSagas(pool: pg.Pool, limit: number): Promise<reado
       returning s.id, tenant_id as "tenantId", request_hash as "requestHash", type, business_key as "businessKey", plan, input, state,
                 floor(extract(epoch from accepted_at) * 1000)::float8 as "acceptedAtMs",
                 -- told a few times only: the ledger's fence holds anyway, and a history has its limits
-                case when s.reason is null and s.scans <= 8 then cancel_reason end as "cancelReason"`,
+                case when s.reason is null and s.scans <= 8 then cancel_reason end as "cancelReason",
+                case when parent_id is not null then jsonb_build_object('sagaId', parent_id, 'step', parent_step) end as parent,
+                s.scans <= 8 and exists (select from settle.awaited_event e
+                  where e.saga_id = s.id and e.status = 'received' and e.taken_at is null
+                ) as "hasNews"`,
     [limit],
   );
   return rows;

@@ -2,8 +2,15 @@ import type pg from 'pg';
 import { FencedError, type Reason } from '../saga/errors.js';
 import { effectKey, type EffectId, type StepAction } from '../saga/ids.js';
 import { allSteps, type Plan } from '../saga/plan.js';
-import { isTerminal, type SagaOutcome, type SagaStart, type SagaState, type StateRecord } from '../saga/state.js';
-import { effectsOf } from './effects-of.js';
+import {
+  isTerminal,
+  type SagaOutcome,
+  type ParentStep,
+  type SagaStart,
+  type SagaState,
+  type StateRecord,
+} from '../saga/state.js';
+import { childrenOf, effectsOf } from './effects-of.js';
 import type { Transaction } from './pool.js';
 import { storeOnce } from './store-once.js';
 
@@ -31,12 +38,16 @@ export interface AcceptedSaga {
   readonly input: unknown;
   readonly state: SagaState;
   readonly acceptedAtMs: number;
+  /** The saga that it is a step of. */
+  readonly parent?: ParentStep | null;
   /** Whether the key was accepted before: then this is that saga, and the new one was not stored. */
   readonly replayed: boolean;
 }
 
-const ACCEPTED_COLUMNS = `id, tenant_id as "tenantId", request_hash as "requestHash", type, business_key as "businessKey",
-  plan, input, state, floor(extract(epoch from accepted_at) * 1000)::float8 as "acceptedAtMs"`;
+/** The columns of an accepted saga. */
+export const ACCEPTED_COLUMNS = `id, tenant_id as "tenantId", request_hash as "requestHash", type, business_key as "businessKey",
+  plan, input, state, floor(extract(epoch from accepted_at) * 1000)::float8 as "acceptedAtMs",
+  case when parent_id is not null then jsonb_build_object('sagaId', parent_id, 'step', parent_step) end as parent`;
 
 /** A saga that nobody has started by then is started by the scan. */
 const START_GRACE = '3 seconds';
@@ -97,22 +108,25 @@ export async function countWaiting(pool: pg.Pool, atMost: number): Promise<numbe
 /**
  * Records that a saga is to be cancelled; the record outlives Temporal, the signal that follows it need not.
  *
- * @returns `settled` when it is too late, `unknown` when the tenant has no such saga
+ * @returns `settled` when it is too late, `held` when only the saga that it is a step of can take it back, `unknown` when the
+ *   tenant has no such saga
  */
 export async function requestCancel(
   pool: pg.Pool,
   { tenantId, sagaId, reason }: { tenantId: string; sagaId: string; reason: Reason },
-): Promise<'requested' | 'settled' | 'unknown'> {
-  const { rows } = await pool.query<{ state: SagaState }>(
+): Promise<'requested' | 'settled' | 'held' | 'unknown'> {
+  const { rows } = await pool.query<{ state: SagaState; isHeld: boolean }>(
     `update settle.saga
-        set cancel_reason = case when finished_at is null then coalesce(cancel_reason, $3) else cancel_reason end, scans = 0,
+        set cancel_reason = case when finished_at is null and held_at is null then coalesce(cancel_reason, $3) else cancel_reason end,
+            scans = 0,
             due_at = case when finished_at is null then clock_timestamp() + interval '${START_GRACE}' end
       where id = $1 and tenant_id = $2
-      returning state`,
+      returning state, held_at is not null as "isHeld"`,
     [sagaId, tenantId, JSON.stringify(reason)],
   );
   if (!rows[0]) return 'unknown';
-  return isTerminal(rows[0].state) ? 'settled' : 'requested';
+  if (isTerminal(rows[0].state)) return 'settled';
+  return rows[0].isHeld ? 'held' : 'requested';
 }
 
 /**
@@ -173,7 +187,7 @@ export async function recordState(tx: Transaction, change: StateChange): Promise
   if (isTerminal(standing.state)) return { outcome: standing.state, reason: standing.reason ?? undefined };
   const begun = state === 'compensating' ? await findBegun(tx, sagaId) : [];
   const kept = begun.filter(({ step }) => step !== givesUp);
-  if (!standing.reason && hasPassedPivot(standing.plan, kept)) return { mustGoForward: true };
+  if (!standing.reason && (standing.isHeld || hasPassedPivot(standing.plan, kept))) return { mustGoForward: true };
   const { rows } = await tx.query<{ reason: Reason | null }>(
     `update settle.saga
         set state = case when $2 <> 'parked' and parked - $5::text <> '{}' then 'parked'
@@ -196,11 +210,14 @@ interface Standing {
   readonly state: SagaState;
   readonly reason: Reason | null;
   readonly plan: Plan;
+  /** Done as a step of another saga, which does not take it back. */
+  readonly isHeld: boolean;
 }
 
 async function lockSaga(tx: Transaction, sagaId: string): Promise<Standing | undefined> {
   const { rows } = await tx.query<Standing>(
-    'select state, reason, plan from settle.saga where id = $1 for no key update',
+    `select state, reason, plan, held_at is not null and cancel_reason is null as "isHeld"
+       from settle.saga where id = $1 for no key update`,
     [sagaId],
   );
   return rows[0];
@@ -223,7 +240,9 @@ async function findBegun(tx: Transaction, sagaId: string): Promise<readonly Begu
     text: `select step, status = 'sent' as "isDone" from settle.message_log
             where ${effectsOf('$1')} and action = 'do' and ${MAYBE_APPLIED}
            union all
-           select step, true from settle.step_effect where ${effectsOf('$1')} and action = 'do' and status = 'applied'`,
+           select step, true from settle.step_effect where ${effectsOf('$1')} and action = 'do' and status = 'applied'
+           union all
+           select parent_step, held_at is not null from settle.saga where ${childrenOf('$1')} and state <> 'compensated'`,
     values: [sagaId],
   });
   return rows;
@@ -265,5 +284,6 @@ export function startOf(saga: Omit<AcceptedSaga, 'replayed'>): SagaStart {
     plan: saga.plan,
     input: saga.input,
     acceptedAtMs: saga.acceptedAtMs,
+    ...(saga.parent && { parent: saga.parent }),
   };
 }

@@ -25,6 +25,8 @@ export interface DemoClient {
   delivered(messageId: string): Promise<OutboxMessageView>;
   /** Whether the API knows of no such message. */
   isUnknown(messageId: string): Promise<boolean>;
+  /** Gives a saga an event that it waits for. */
+  send(sagaId: string, event: string, body: object): Promise<void>;
   /** Waits until a saga has settled or is parked. */
   settled(sagaId: string): Promise<SagaView>;
   /** Waits until a half message is delivered or rolled back, or is parked. */
@@ -86,6 +88,9 @@ export function createDemoClient(api: string, apiKey: string | undefined, signal
       return status === 404;
     },
     start: async (path, body) => ((await call('POST', path, { body, key: randomUUID() })) as { sagaId: string }).sagaId,
+    send: async (sagaId, event, body) => {
+      await call('POST', `/v1/sagas/${sagaId}/events/${event}`, { body });
+    },
     cancel: async (sagaId) => {
       await call('POST', `/v1/sagas/${sagaId}/cancel`, { body: { reason: 'the demo changed its mind' } });
     },

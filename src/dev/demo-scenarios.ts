@@ -20,6 +20,8 @@ export interface ScenarioEnd {
   /** What the fund has given by it, in minor units. */
   readonly credits: number;
   readonly users: number;
+  /** How many books it has sold. @default 0 */
+  readonly sold?: number;
 }
 
 const INVOICE = { currency: 'EUR', amount: 5_000 } as const;

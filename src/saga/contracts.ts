@@ -1,4 +1,5 @@
 import type { SagaDefinition } from './define-saga.js';
+import type { EventContract } from './event-contract.js';
 import type { MessageContract } from './message-contract.js';
 
 /** Message type → contract, undos included. */
@@ -12,4 +13,22 @@ export function contractsOf(definitions: readonly Pick<SagaDefinition, 'code'>[]
       .flatMap((contract) => [contract, contract.undo ?? []].flat())
       .map((contract) => [contract.type, contract as MessageContract<never>]),
   );
+}
+
+/** Event name → contract. */
+export type EventTable = ReadonlyMap<string, EventContract>;
+
+/**
+ * The contracts of every event that these definitions may wait for.
+ *
+ * @throws TypeError when two of them mean different events by one name
+ */
+export function eventsOf(definitions: readonly Pick<SagaDefinition, 'code'>[]): EventTable {
+  const table = new Map<string, EventContract>();
+  for (const event of definitions.flatMap(({ code }) => [...code.values()].flatMap(({ event }) => event ?? []))) {
+    if ((table.get(event.name) ?? event) !== event)
+      throw new TypeError(`two events are called '${event.name}'; give one of them another name`);
+    table.set(event.name, event);
+  }
+  return table;
 }

@@ -1,12 +1,11 @@
 import type { ZodType } from 'zod';
-import { checkPlan } from './check-plan.js';
-import { milliseconds, type Duration } from './duration.js';
-import { SagaDefinitionError } from './errors.js';
-import { isStepName } from './ids.js';
+import { draftSaga } from './draft-saga.js';
+import type { Duration } from './duration.js';
+import type { EventContract } from './event-contract.js';
 import type { LocalRef } from './local-work.js';
 import type { MessageContract } from './message-contract.js';
-import type { Plan, PlanGroup, PlanStep, StepKind } from './plan.js';
-import { FORWARD_RETRY, PERSISTENT_RETRY, retryPolicy, type RetryOptions } from './retry.js';
+import type { Plan, StepKind } from './plan.js';
+import type { RetryOptions } from './retry.js';
 
 /** What a payload builder or guard may read: the saga's input and the results of the steps before. */
 export type Scope<Input, Results> = Readonly<Results> & { readonly input: Input };
@@ -19,10 +18,11 @@ export interface StepCode {
   readonly payload?: (scope: never) => unknown;
   readonly when?: (scope: never) => boolean;
   readonly contract?: MessageContract<never, unknown>;
+  readonly event?: EventContract;
 }
 
 /** A definition: the plan for new sagas, and the code that plans, old and new, refer to by step name. */
-export interface SagaDefinition<Input = unknown> {
+export interface SagaDefinition<Input = unknown, Output = unknown> {
   /** The saga type, e.g. `place-order`. */
   readonly type: string;
   /** The workflow function's name, `placeOrder` for `place-order`: what the Temporal Web UI shows. */
@@ -31,6 +31,8 @@ export interface SagaDefinition<Input = unknown> {
   readonly businessKey: (input: Input) => string;
   readonly plan: Plan;
   readonly code: ReadonlyMap<string, StepCode>;
+  /** What it tells the saga that it is a step of; absent: nothing. */
+  readonly returns?: (scope: never) => Output;
 }
 
 export interface SagaOptions<Input> {
@@ -55,6 +57,13 @@ export interface StepOptions<Input, Results> {
   readonly retired?: boolean;
 }
 
+/** What a saga waits for, and for how long. */
+export interface WaitOptions<Input, Results, Body> extends Pick<StepOptions<Input, Results>, 'when' | 'retired'> {
+  readonly event: EventContract<Body>;
+  /** From the moment the step is reached; then the saga compensates, or parks when it can no longer. */
+  readonly timeout: Duration;
+}
+
 /** The result that a step adds to the scope: perhaps absent when it has a guard. */
 type Added<Name extends string, Result, Options> = Options extends { when: unknown }
   ? { readonly [K in Name]?: Result }
@@ -64,30 +73,47 @@ type Added<Name extends string, Result, Options> = Options extends { when: unkno
 type Fresh<Name extends string, Results> = Name extends keyof Results | 'input' ? never : Name;
 
 /** Adds steps one after the other; each sees the results of those before it. */
-export interface SagaBuilder<Input, Results> {
+export interface SagaBuilder<Input, Results, Output = null> {
   /** A local transaction: business rows and the messages owed commit together. */
   local<Name extends string, Result, Options extends LocalOptions<Input, Results>>(
     name: Name & Fresh<Name, Results>,
     work: LocalRef<Input, Result>,
     options?: Options,
-  ): SagaBuilder<Input, Results & Added<Name, Result, Options>>;
+  ): SagaBuilder<Input, Results & Added<Name, Result, Options>, Output>;
   /** A message to a participant; its undo comes with its contract. */
   message<Name extends string, Payload, Result, Options extends StepOptions<Input, Results>>(
     name: Name & Fresh<Name, Results>,
     contract: MessageContract<Payload, Result>,
     payload: PayloadBuilder<Input, Results, NoInfer<Payload>>,
     options?: Options,
-  ): SagaBuilder<Input, Results & Added<Name, Result, Options>>;
+  ): SagaBuilder<Input, Results & Added<Name, Result, Options>, Output>;
   /** Message steps that run at the same time; none sees another's result. They are undone at the same time. */
   parallel<Members>(
     group: (group: GroupBuilder<Input, Results, unknown>) => GroupBuilder<Input, Results, Members>,
-  ): SagaBuilder<Input, Results & Members>;
+  ): SagaBuilder<Input, Results & Members, Output>;
+  /** Pauses until an event comes, `POST /v1/sagas/{id}/events/{event}`; its body is the step's result. */
+  wait<Name extends string, Body, Options extends Pick<StepOptions<Input, Results>, 'when' | 'retired'>>(
+    name: Name & Fresh<Name, Results>,
+    options: Options & WaitOptions<Input, Results, Body>,
+  ): SagaBuilder<Input, Results & Added<Name, Body, Options>, Output>;
+  /**
+   * Runs another saga and goes on with what it `returns`. Until this saga has settled that one can be taken back, and is when
+   * this one compensates; what in it cannot be taken back waits for this one to complete.
+   */
+  child<Name extends string, ChildInput, Result, Options extends ChildOptions<Input, Results>>(
+    name: Name & Fresh<Name, Results>,
+    definition: SagaDefinition<ChildInput, Result>,
+    input: PayloadBuilder<Input, Results, NoInfer<ChildInput>>,
+    options?: Options,
+  ): SagaBuilder<Input, Results & Added<Name, Result, Options>, Output>;
+  /** What it tells the saga that it is a step of, from the results so far; before any step that cannot be taken back. */
+  returns<Result>(output: PayloadBuilder<Input, Results, Result>): SagaBuilder<Input, Results, Result>;
   /**
    * Checks the whole and freezes the plan.
    *
    * @throws SagaDefinitionError that names the step
    */
-  build(): SagaDefinition<Input>;
+  build(): SagaDefinition<Input, Output>;
 }
 
 export interface GroupBuilder<Input, Results, Members> {
@@ -103,6 +129,8 @@ export interface LocalOptions<Input, Results> extends StepOptions<Input, Results
   readonly undo?: LocalRef<Input, unknown>;
 }
 
+export type ChildOptions<Input, Results> = Pick<StepOptions<Input, Results>, 'when' | 'retired'>;
+
 /**
  * Defines a saga: what happens, in which order, and how each step is taken back.
  *
@@ -115,147 +143,5 @@ export interface LocalOptions<Input, Results> extends StepOptions<Input, Results
  *   .build();
  */
 export function defineSaga<Input>(type: string, options: SagaOptions<Input>): SagaBuilder<Input, unknown> {
-  return builder({ type, options: options as SagaOptions<unknown>, items: [], code: new Map() }) as SagaBuilder<
-    Input,
-    unknown
-  >;
-}
-
-interface Draft {
-  readonly type: string;
-  readonly options: SagaOptions<unknown>;
-  readonly items: readonly (PlanStep | PlanGroup)[];
-  readonly code: ReadonlyMap<string, StepCode>;
-}
-
-interface DraftStep {
-  readonly step: PlanStep;
-  readonly code: StepCode;
-  readonly retired: boolean;
-}
-
-type AnyOptions = LocalOptions<never, never>;
-
-type LocalArguments = [name: string, work: LocalRef, options?: AnyOptions];
-type MessageArguments = [
-  name: string,
-  contract: MessageContract<never>,
-  payload: (scope: never) => unknown,
-  options?: AnyOptions,
-];
-type Arrange = (steps: PlanStep[]) => (PlanStep | PlanGroup)[];
-
-function builder(draft: Draft): SagaBuilder<unknown, unknown> {
-  const add = (drafts: readonly DraftStep[], arrange: Arrange): unknown => builder(extend(draft, drafts, arrange));
-  return {
-    local: (...step: LocalArguments) => add([localStep(draft.type, step)], (steps) => steps),
-    message: (...step: MessageArguments) => add([messageStep(draft.type, step)], (steps) => steps),
-    parallel: (group: (empty: never) => unknown) => {
-      const members = (group(groupBuilder(draft.type, []) as never) as { members: readonly DraftStep[] }).members;
-      return add(members, (steps) => (steps.length === 0 ? [] : [{ parallel: steps }]));
-    },
-    build: () => build(draft),
-  } as unknown as SagaBuilder<unknown, unknown>;
-}
-
-function groupBuilder(type: string, members: readonly DraftStep[]): object {
-  return {
-    members,
-    message: (...step: MessageArguments) => groupBuilder(type, [...members, messageStep(type, step)]),
-  };
-}
-
-function extend(draft: Draft, drafts: readonly DraftStep[], arrange: Arrange): Draft {
-  const code = new Map(draft.code);
-  for (const { step, code: behind } of drafts) {
-    if (!isStepName(step.name) || step.name === 'input') {
-      throw new SagaDefinitionError(
-        draft.type,
-        step.name,
-        "is not a step name; write lower-case kebab, and not 'input'",
-      );
-    }
-    if (code.has(step.name))
-      throw new SagaDefinitionError(draft.type, step.name, 'is defined twice; give each step its own name');
-    code.set(step.name, behind);
-  }
-  const planned = drafts.filter(({ retired }) => !retired).map(({ step }) => step);
-  return { ...draft, code, items: [...draft.items, ...arrange(planned)] };
-}
-
-function localStep(type: string, [name, work, options]: LocalArguments): DraftStep {
-  const undo = options?.undo?.local;
-  const kind = options?.kind ?? (undo === undefined ? 'retriable' : 'compensatable');
-  return {
-    step: { name, type: 'local', kind, action: work.local, undo, ...policies(kind, options, failing(type, name)) },
-    code: { when: options?.when },
-    retired: options?.retired ?? false,
-  };
-}
-
-function messageStep(type: string, [name, contract, payload, options]: MessageArguments): DraftStep {
-  const undo = contract.undo?.type;
-  const kind = options?.kind ?? contract.kind ?? (undo === undefined ? 'retriable' : 'compensatable');
-  const retry = { ...contract.retry, ...options?.retry };
-  return {
-    step: {
-      name,
-      type: 'message',
-      kind,
-      action: contract.type,
-      undo,
-      ...policies(kind, { ...options, retry }, failing(type, name)),
-    },
-    code: { when: options?.when, payload, contract },
-    retired: options?.retired ?? false,
-  };
-}
-
-type Policies = Pick<PlanStep, 'retry' | 'undoRetry'>;
-
-const failing =
-  (type: string, name: string) =>
-  (problem: string): Error =>
-    new SagaDefinitionError(type, name, problem);
-
-function policies(kind: StepKind, options: AnyOptions | undefined, fail: (problem: string) => Error): Policies {
-  try {
-    return {
-      retry: retryPolicy(options?.retry, kind === 'retriable' ? PERSISTENT_RETRY : FORWARD_RETRY),
-      undoRetry: retryPolicy(options?.undoRetry, PERSISTENT_RETRY),
-    };
-  } catch (error) {
-    throw fail((error as Error).message);
-  }
-}
-
-function build({ type, options, items, code }: Draft): SagaDefinition {
-  if (!/^[a-z][a-z0-9-]{0,62}$/.test(type))
-    throw new SagaDefinitionError(type, undefined, 'is not a saga type; write lower-case kebab');
-  const plan: Plan = { saga: type, deadlineMs: deadlineOf(type, options.deadline), items };
-  checkPlan(plan);
-  return Object.freeze({
-    type,
-    workflow: type.replace(/-([a-z0-9])/g, (_, letter: string) => letter.toUpperCase()),
-    input: options.input,
-    businessKey: options.businessKey,
-    plan: deepFreeze(plan),
-    code,
-  });
-}
-
-function deadlineOf(type: string, deadline: Duration | undefined): number | undefined {
-  if (deadline === undefined) return undefined;
-  try {
-    return milliseconds(deadline);
-  } catch (cause) {
-    throw new SagaDefinitionError(type, undefined, `the deadline ${(cause as Error).message}`);
-  }
-}
-
-function deepFreeze<T extends object>(value: T): T {
-  for (const member of Object.values(value)) {
-    if (typeof member === 'object' && member !== null) deepFreeze(member as object);
-  }
-  return Object.freeze(value);
+  return draftSaga(type, options as SagaOptions<unknown>) as SagaBuilder<Input, unknown>;
 }

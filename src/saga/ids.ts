@@ -92,6 +92,15 @@ export function parseEffectKey(key: string): EffectId | undefined {
 }
 
 /**
+ * The name of a saga type's workflow function, which the Temporal Web UI shows.
+ *
+ * @example workflowNameOf('place-order') // 'placeOrder'
+ */
+export function workflowNameOf(type: string): string {
+  return type.replace(/-([a-z0-9])/g, (_, letter: string) => letter.toUpperCase());
+}
+
+/**
  * When an id was made, from its UUIDv7 (RFC 9562 §5.7: the first 48 bits are ms since the epoch).
  *
  * @param text an id, or an effect key that begins with one

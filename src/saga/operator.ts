@@ -61,7 +61,7 @@ export function legalActions({ step, parked, hasMessage, hasPassedPivot }: Parke
   const isReachable = !NEEDS_CODE.includes(parked.code);
   const legal: Readonly<Record<OperatorAction, boolean>> = {
     retry: true,
-    skip: isReachable && (step.type === 'local' || hasMessage),
+    skip: isReachable && (step.type === 'local' || step.type === 'wait' || hasMessage),
     compensate: parked.action === 'do' && !hasPassedPivot,
     resolve: true,
     edit: isReachable && hasMessage,

@@ -6,17 +6,22 @@ import type { RetryPolicy } from './retry.js';
  */
 export type StepKind = 'compensatable' | 'pivot' | 'retriable';
 
+/** A local transaction, a message to a participant, an event to wait for, or a saga of its own. */
+export type StepType = 'local' | 'message' | 'wait' | 'child';
+
 /** One step as data: everything about it that must not change while a saga is in flight. */
 export interface PlanStep {
   readonly name: string;
-  readonly type: 'local' | 'message';
+  readonly type: StepType;
   readonly kind: StepKind;
-  /** The local transaction's name (`orders.place`) or the message type (`inventory.deduct`). */
+  /** What it does: the local transaction's name (`orders.place`), the message type (`inventory.deduct`), the event, the saga type. */
   readonly action: string;
   /** The same for `undo`; absent when it has none. */
   readonly undo?: string;
   readonly retry: RetryPolicy;
   readonly undoRetry: RetryPolicy;
+  /** How long a `wait` waits for its event, from the moment it is reached, in ms. */
+  readonly timeoutMs?: number;
 }
 
 /** Steps that run at the same time, and are undone at the same time. */
@@ -41,4 +46,13 @@ export function stepsOf(item: PlanStep | PlanGroup): readonly PlanStep[] {
 /** All steps of a plan, in the order of the definition. */
 export function allSteps(plan: Plan): readonly PlanStep[] {
   return plan.items.flatMap(stepsOf);
+}
+
+/**
+ * Where a plan turns from what can be taken back to what cannot: the index of its first item that is not compensatable, or its end.
+ * A saga that is a step of another holds there until that other one has settled.
+ */
+export function turningPoint({ items }: Plan): number {
+  const index = items.findIndex((item) => stepsOf(item).some(({ kind }) => kind !== 'compensatable'));
+  return index === -1 ? items.length : index;
 }

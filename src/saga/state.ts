@@ -9,9 +9,18 @@ import type { Plan } from './plan.js';
  *     └──────────┘        ├─▶ parked (an undo that cannot succeed)
  *                └─▶ parked (a step after the pivot that cannot succeed)
  * parked ─▶ running | compensating (an operator lets it go on) | completed | compensated (an operator resolves it)
+ * running ─▶ held ─▶ running | completed | compensating (a saga that is a step of another: done, and waits for that one to settle)
  * ```
  */
-export const SAGA_STATES = ['accepted', 'running', 'completed', 'compensating', 'compensated', 'parked'] as const;
+export const SAGA_STATES = [
+  'accepted',
+  'running',
+  'held',
+  'completed',
+  'compensating',
+  'compensated',
+  'parked',
+] as const;
 export type SagaState = (typeof SAGA_STATES)[number];
 
 /** The two ways in which a saga ends. */
@@ -30,7 +39,27 @@ export interface SagaStart<Input = unknown> {
   readonly input: Input;
   /** When it was accepted, ms since the epoch; the deadline counts from here. */
   readonly acceptedAtMs: number;
+  /** The saga that it is a step of; absent: none. */
+  readonly parent?: ParentStep;
 }
+
+/** A step of a saga, seen from the saga that runs as that step. */
+export interface ParentStep {
+  readonly sagaId: string;
+  readonly step: string;
+}
+
+/** What the ledger says to a workflow that waits: the answer, or that there is none yet. */
+export type Look<Answer> =
+  | { readonly isOpen: false; readonly answer: Answer }
+  | {
+      readonly isOpen: true;
+      /** When the ledger is to be asked again even without news, in ms. */
+      readonly leftMs?: number;
+    };
+
+/** What a held saga is told to do: `release` it goes on to its end, `take-back` it compensates. */
+export type HoldVerdict = { readonly kind: 'release' } | { readonly kind: 'take-back'; readonly reason: Reason };
 
 /** The result of a saga's workflow, as the Temporal Web UI shows it. */
 export interface SagaEnd {

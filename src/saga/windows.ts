@@ -38,6 +38,8 @@ export interface Horizon {
   /** For people, e.g. `saga 'place-order'`. */
   readonly of: string;
   readonly ms: number;
+  /** Whether it began with a request under an Idempotency-Key, whose client may ask again for as long. @default true */
+  readonly hasKey?: boolean;
 }
 
 /** Thrown at start when a window is too short for what it must cover: it names the numbers and the setting to raise. */
@@ -50,13 +52,19 @@ export class WindowError extends Error {
  * Steps of a group run at the same time. A deadline only makes it shorter.
  */
 export function sagaHorizon(plan: Plan): Horizon {
-  const forward = plan.items.map((item) => longest(stepsOf(item), ({ retry }) => retry.budgetMs));
-  const back = plan.items.map((item) =>
-    longest(stepsOf(item), ({ undo, undoRetry }) => (undo ? undoRetry.budgetMs : 0)),
-  );
   // the last attempt may begin at the very end of its budget
   const lastMs = longest(allSteps(plan), ({ retry, undoRetry }) => Math.max(retry.timeoutMs, undoRetry.timeoutMs));
-  return { of: `saga '${plan.saga}'`, ms: sum(forward) + sum(back) + lastMs };
+  return { of: `saga '${plan.saga}'`, ms: forwardSpanMs(plan) + undoSpanMs(plan) + lastMs };
+}
+
+/** How long a saga may be on its way there, in ms. A wait asks nobody, and is over when its time is. */
+export function forwardSpanMs({ items }: Plan): number {
+  return sum(items.map((item) => longest(stepsOf(item), ({ timeoutMs, retry }) => timeoutMs ?? retry.budgetMs)));
+}
+
+/** How long a saga may be on its way back, in ms. */
+export function undoSpanMs({ items }: Plan): number {
+  return sum(items.map((item) => longest(stepsOf(item), ({ undo, undoRetry }) => (undo ? undoRetry.budgetMs : 0))));
 }
 
 /**
@@ -76,7 +84,7 @@ const OLDEST_ID_MS = DAY_MS;
 /** How long an outbox message may be under way by itself: its delay, the relay's attempts, then those of a workflow. */
 export function outboxHorizon(): Horizon {
   const { budgetMs, timeoutMs } = PERSISTENT_RETRY;
-  return { of: 'outbox messages', ms: OLDEST_ID_MS + LONGEST_DELAY_MS + 2 * (budgetMs + timeoutMs) };
+  return { of: 'outbox messages', ms: OLDEST_ID_MS + LONGEST_DELAY_MS + 2 * (budgetMs + timeoutMs), hasKey: false };
 }
 
 /** For how long a message may be sent again: the longest horizon, or a person's last retry within the manual window and what follows it. */
@@ -101,9 +109,10 @@ export function assertWindows(windows: Windows, horizons: readonly Horizon[], br
         `(retries of ${longest.of} ${days(longest.ms)}, manual window ${days(manualMs)}${broker}); raise SETTLE_INBOX_WINDOW`,
     );
   }
-  if (keyMs < longest.ms) {
+  const longestKeyed = longestOf(horizons.filter(({ hasKey = true }) => hasKey));
+  if (keyMs < longestKeyed.ms) {
     throw new WindowError(
-      `the window of idempotency keys of ${days(keyMs)} is shorter than the ${days(longest.ms)} for which ${longest.of} ` +
+      `the window of idempotency keys of ${days(keyMs)} is shorter than the ${days(longestKeyed.ms)} for which ${longestKeyed.of} ` +
         `may be under way while its client asks again; raise SETTLE_KEY_WINDOW`,
     );
   }

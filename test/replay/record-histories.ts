@@ -14,7 +14,10 @@ import * as orders from '../../activities/orders.js';
 import * as payments from '../../activities/payments.js';
 import * as registrations from '../../activities/registrations.js';
 import { createSagaActivities, type ActivityDependencies } from '../../activities/saga-activities.js';
+import type { WorkflowHandle } from '@temporalio/client';
 import { createClient, ensureSearchAttributes } from '../../src/api/temporal.js';
+import { recordEvent } from '../../src/db/awaited-events.js';
+import { childSagaId } from '../../src/db/child-sagas.js';
 import { migrate } from '../../src/db/migrate.js';
 import { seedCustomers } from '../../src/db/orders.js';
 import { seedInvoices } from '../../src/db/payments.js';
@@ -22,112 +25,11 @@ import { recordOperatorAction } from '../../src/db/operator-actions.js';
 import { createPool, withTransaction } from '../../src/db/pool.js';
 import { acceptSaga, startOf } from '../../src/db/saga-store.js';
 import type { Operation, OperatorAction } from '../../src/saga/operator.js';
-import type { Plan } from '../../src/saga/plan.js';
+import { allSteps } from '../../src/saga/plan.js';
 import { createRouter } from '../../src/transports/router.js';
 import { definitions } from '../../workflows/definitions.js';
+import { ENDINGS, healthy, hurried, RESULTS, SCENARIOS, type Behaviour, type Ending } from './endings.js';
 import { bundleSources } from '../support/workflow-bundle.js';
-
-/** What a participant answers: a status, or nothing at all. */
-type Behaviour = (type: string) => number | 'silence';
-
-interface Ending {
-  /** The word of the scenario, as in `orders-completed`. @default 'orders' */
-  readonly scenario?: keyof typeof SCENARIOS;
-  readonly behaviour: Behaviour;
-  /** What is done to the saga once it is in trouble. */
-  readonly act?: 'cancel' | OperatorAction;
-  readonly heal?: Behaviour;
-}
-
-const healthy: Behaviour = () => 200;
-const only =
-  (type: string, answer: number | 'silence'): Behaviour =>
-  (asked) =>
-    asked === type ? answer : 200;
-
-const ENDINGS: Readonly<Record<string, Ending>> = {
-  'orders-completed': { behaviour: healthy },
-  'orders-rejected': { behaviour: only('accounts.debit', 409) },
-  'orders-timed-out': { behaviour: only('accounts.debit', 'silence') },
-  'orders-cancelled': { behaviour: only('accounts.debit', 503), act: 'cancel' },
-  'orders-parked': {
-    behaviour: (type) => ({ 'accounts.debit': 409, 'inventory.release': 409 })[type] ?? 200,
-    act: 'retry',
-    heal: only('accounts.debit', 409),
-  },
-  'payments-completed': { scenario: 'payments', behaviour: healthy },
-  'payments-rejected': { scenario: 'payments', behaviour: only('accounts.reserve', 409) },
-  'payments-capture-rejected': { scenario: 'payments', behaviour: only('accounts.capture', 409) },
-  'payments-timed-out': { scenario: 'payments', behaviour: only('accounts.reserve', 'silence') },
-  // the pivot has no undo: in doubt about it the saga waits for a person, and then goes on
-  'payments-parked': {
-    scenario: 'payments',
-    behaviour: only('accounts.capture', 'silence'),
-    act: 'retry',
-    heal: healthy,
-  },
-  'payments-attested': { scenario: 'payments', behaviour: only('accounts.capture', 'silence'), act: 'skip' },
-  'payments-given-up': {
-    scenario: 'payments',
-    behaviour: only('accounts.capture', 'silence'),
-    act: 'compensate',
-    heal: healthy,
-  },
-  'payments-resolved': { scenario: 'payments', behaviour: only('accounts.capture', 'silence'), act: 'resolve' },
-  'registrations-completed': { scenario: 'registrations', behaviour: healthy },
-  'registrations-rejected': { scenario: 'registrations', behaviour: only('profiles.create', 409) },
-  'registrations-timed-out': { scenario: 'registrations', behaviour: only('accounts.credit', 'silence') },
-  'registrations-cancelled': { scenario: 'registrations', behaviour: only('accounts.credit', 503), act: 'cancel' },
-};
-
-const RESULTS: Readonly<Record<string, object>> = {
-  'inventory.deduct': { reservationId: 'r-1' },
-  'inventory.release': { released: 1 },
-  'accounts.debit': { entryId: 'e-1', balance: 1 },
-  'accounts.refund': { refunded: 1 },
-  'accounts.reserve': { reservationId: 'r-1' },
-  'accounts.release': { released: 1 },
-  'accounts.capture': { captured: 1 },
-  'accounts.credit': { entryId: 'e-1', balance: 1 },
-  'accounts.take-back': { takenBack: 1 },
-  'profiles.create': { profileId: 'p-1' },
-  'profiles.delete': { deleted: 1 },
-  'profiles.send-welcome': { mailId: 'm-1' },
-  'preferences.create': { preferencesId: 'p-1' },
-  'preferences.delete': { deleted: 1 },
-};
-
-let invoices = 0;
-
-/** What each scenario's saga is started with: no two recordings meet in a business row. */
-const SCENARIOS = {
-  orders: {
-    type: 'place-order',
-    input: () => ({
-      orderId: `ord_${uuidv7()}`,
-      customerId: 'c-1',
-      currency: 'EUR',
-      items: [{ sku: 'book', quantity: 1, unitPrice: 1_250 }],
-    }),
-  },
-  payments: {
-    type: 'pay-invoice',
-    input: () => ({
-      paymentId: `pay_${uuidv7()}`,
-      invoiceId: `i-${(invoices += 1)}`,
-      accountId: 'c-1',
-      currency: 'EUR',
-      amount: 5_000,
-    }),
-  },
-  registrations: {
-    type: 'register-user',
-    input: () => {
-      const userId = `usr_${uuidv7()}`;
-      return { userId, userName: userId.slice(-30), email: `${userId}@example.org` };
-    },
-  },
-};
 
 let behaviour: Behaviour = healthy;
 
@@ -145,43 +47,68 @@ function startParticipants(): Promise<Server> {
   return new Promise((resolve) => server.listen(0, '127.0.0.1', () => resolve(server)));
 }
 
-/** Retry budgets of seconds: the plan is data, so that a recording need not wait for minutes. */
-function hurried(plan: Plan): Plan {
-  const retry = { initialMs: 100, factor: 2, capMs: 500, budgetMs: 3_000, timeoutMs: 500 };
-  const text = JSON.stringify(plan, (key, value: unknown) => (key === 'retry' ? retry : value));
-  return JSON.parse(text) as Plan;
-}
-
-async function record(
-  name: string,
-  { behaviour: first, act, heal, scenario = 'orders' }: Ending,
-  { pool, client }: Recorder,
-): Promise<void> {
-  behaviour = first;
+async function record(name: string, ending: Ending, { pool, client }: Recorder): Promise<void> {
+  const { act, child, scenario = 'orders' } = ending;
+  behaviour = ending.behaviour;
   const { type, input: inputOf } = SCENARIOS[scenario];
   const definition = definitions.find((each) => each.type === type)!;
   const input = inputOf();
-  const plan = act === 'cancel' ? definition.plan : hurried(definition.plan);
+  const plan = act === 'cancel' || act === 'approve' ? definition.plan : hurried(definition.plan);
   const id = `sg_${uuidv7()}`;
   const accepted = await acceptSaga(pool, {
     ...{ id, tenantId: 'default', idempotencyKey: id, requestHash: 'recorded', type },
     ...{ businessKey: definition.businessKey(input), plan, input },
   });
+  if (act === 'approve-early') await approve(pool, id);
   const handle = await client.workflow.start(definition.workflow, {
     workflowId: id,
     taskQueue: 'record',
     args: [startOf(accepted)],
   });
-  if (act === 'cancel') {
-    await until(pool, id, `exists (select 1 from settle.message_log m where m.saga_id = s.id and m.attempts > 3)`);
-    await handle.signal('cancel', { code: 'cancelled', message: 'as the recording wants it' });
-  }
-  if (act && act !== 'cancel') {
-    await until(pool, id, `state = 'parked'`);
-    behaviour = heal ?? healthy;
-    await handle.executeUpdate('operate', { args: [await decide(pool, id, act)] });
-  }
+  await perform(ending, handle, pool);
   console.log(name, await handle.result());
+  await store(name, handle);
+  if (child === undefined) return;
+  const kin = client.workflow.getHandle(childSagaId({ sagaId: id, step: allSteps(definition.plan)[0]!.name }));
+  console.log(child, await kin.result());
+  await store(child, kin);
+}
+
+/** Does to a saga in trouble what its ending says. */
+async function perform({ act, heal }: Ending, handle: WorkflowHandle, pool: pg.Pool): Promise<void> {
+  const { workflowId: id } = handle;
+  switch (act) {
+    case undefined:
+    case 'approve-early':
+      return;
+    case 'cancel':
+      await until(
+        pool,
+        id,
+        `(${WAITS} or exists (select 1 from settle.message_log m where m.saga_id = s.id and m.attempts > 3))`,
+      );
+      await handle.signal('cancel', { code: 'cancelled', message: 'as the recording wants it' });
+      return;
+    case 'approve':
+      await until(pool, id, WAITS);
+      await approve(pool, id);
+      await handle.signal('news');
+      return;
+    default:
+      await until(pool, id, `state = 'parked'`);
+      behaviour = heal ?? healthy;
+      await handle.executeUpdate('operate', { args: [await decide(pool, id, act)] });
+  }
+}
+
+const WAITS = 'exists (select 1 from settle.awaited_event e where e.saga_id = s.id)';
+
+async function approve(pool: pg.Pool, sagaId: string): Promise<void> {
+  const parse = (): object => ({ approvedBy: 'ann', account: 'c-1' });
+  await recordEvent(pool, { tenantId: 'default', sagaId, event: 'order-approved', bodyHash: 'recorded', parse });
+}
+
+async function store(name: string, handle: WorkflowHandle): Promise<void> {
   const json = withoutMachine(historyToJSON(await handle.fetchHistory()));
   writeFileSync(new URL(`./histories/${name}.json`, import.meta.url), `${json}\n`);
 }

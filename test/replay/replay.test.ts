@@ -27,6 +27,13 @@ function load(name: string): StoredHistory {
 describe('promise 9: sagas in flight go on under new code', () => {
   test('there is a history for each way in which the saga of a scenario or a message of no saga can end or wait', () => {
     expect(names.map((name) => name.replace('.json', '')).sort()).toEqual([
+      'approved-orders-cancelled',
+      'approved-orders-completed',
+      'approved-orders-early',
+      'approved-orders-timed-out',
+      'first-orders-completed',
+      'first-orders-rejected',
+      'first-orders-undone',
       'messages-checked-back',
       'messages-confirmed',
       'messages-parked',
@@ -49,7 +56,9 @@ describe('promise 9: sagas in flight go on under new code', () => {
       'payments-timed-out',
       'registrations-cancelled',
       'registrations-completed',
+      'registrations-held',
       'registrations-rejected',
+      'registrations-taken-back',
       'registrations-timed-out',
     ]);
   });

@@ -9,18 +9,17 @@ import { seedCustomers } from '../../src/db/orders.js';
 import { DEFAULT_WINDOWS } from '../../src/saga/windows.js';
 import type { HalfMessageStart } from '../../src/saga/half-message.js';
 import type { StartableSaga } from '../../src/api/saga-starter.js';
-import { contractsOf } from '../../src/saga/contracts.js';
+import { contractsOf, eventsOf } from '../../src/saga/contracts.js';
 import type { Operation } from '../../src/saga/operator.js';
-import { definitions } from '../../workflows/definitions.js';
-import { placeOrderSaga } from '../../workflows/orders.js';
-import { payInvoiceSaga } from '../../workflows/payments.js';
-import { registerUserSaga } from '../../workflows/registrations.js';
+import { definitions, startable } from '../../workflows/definitions.js';
 
 /** A starter that starts nothing and remembers everything. */
 export interface RecordingStarter extends ApiStarter {
   readonly started: StartableSaga[];
   readonly cancelled: string[];
   readonly operated: Operation[];
+  /** The sagas whose workflows were told to look in the ledger. */
+  readonly told: string[];
   isUp: boolean;
 }
 
@@ -47,8 +46,9 @@ export async function startTestApi(
   const api = await startApi({
     config: { ...CONFIG, ...config },
     pool,
-    definitions: { placeOrder: placeOrderSaga, payInvoice: payInvoiceSaga, registerUser: registerUserSaga },
+    definitions: startable,
     contracts: contractsOf(definitions),
+    events: eventsOf(definitions),
     starter,
     halfMessages,
     logger: loggerTo(lines),
@@ -104,14 +104,20 @@ function recordingStarter(): RecordingStarter {
   const started: StartableSaga[] = [];
   const cancelled: string[] = [];
   const operated: Operation[] = [];
+  const told: string[] = [];
   const starter: RecordingStarter = {
     started,
     cancelled,
     operated,
+    told,
     isUp: true,
     startSoon: (saga) => void started.push(saga),
     signalCancel: (sagaId) => {
       cancelled.push(sagaId);
+      return starter.isUp ? Promise.resolve() : Promise.reject(new Error('Temporal is away'));
+    },
+    signalNews: (sagaId) => {
+      told.push(sagaId);
       return starter.isUp ? Promise.resolve() : Promise.reject(new Error('Temporal is away'));
     },
     operate: (_sagaId, operation) => {

@@ -23,6 +23,9 @@ export interface OfficeAnswer {
 /** A client of the API that pays and registers, and looks at sagas as a shop does. */
 export interface Office extends Pick<Shop, 'saga' | 'settled' | 'cancel' | 'get'> {
   pay(change?: Readonly<Record<string, unknown>>, sending?: Sending): Promise<OfficeAnswer>;
+  order(order: object, sending?: Sending): Promise<OfficeAnswer>;
+  /** Gives a saga an event. */
+  send(sagaId: string, event: string, body: object): Promise<OfficeAnswer>;
   register(user: Readonly<Record<string, unknown>>, sending?: Sending): Promise<OfficeAnswer>;
   /** Pays, and waits until the saga has settled. */
   paid(change?: Readonly<Record<string, unknown>>): Promise<SagaView>;
@@ -48,6 +51,8 @@ export function openOffice(url: string): Office {
   const register: Office['register'] = (user, sending) => post('/v1/registrations', user, sending);
   return {
     ...{ saga, settled, cancel, get, pay, register },
+    send: (sagaId, event, body) => post(`/v1/sagas/${sagaId}/events/${event}`, body),
+    order: (order, sending) => post('/v1/orders', order, sending),
     paid: async (change) => settled((await pay(change)).body.sagaId),
     registered: async (user) => settled((await register(user)).body.sagaId),
   };

@@ -14,6 +14,8 @@ export interface Town {
   start(role: Role): Promise<void>;
   /** Asks one of the databases. */
   query<Row extends pg.QueryResultRow>(database: DatabaseName, sql: string, values?: unknown[]): Promise<Row[]>;
+  /** Locks rows of one of the databases; what needs them waits until the returned function is called. */
+  hold(database: DatabaseName, select: string): Promise<() => Promise<void>>;
 }
 
 type Role = 'api' | 'worker' | 'participants';
@@ -67,6 +69,13 @@ export function useTown(name: string): Town {
     start,
     kill: async (role) => {
       await running.get(role)!.kill('SIGKILL');
+    },
+    hold: async (database, select) => {
+      const client = new pg.Client(databases[database].url);
+      await client.connect();
+      await client.query('begin');
+      await client.query(select);
+      return () => client.end();
     },
     query: async <Row extends pg.QueryResultRow>(database: DatabaseName, sql: string, values: unknown[] = []) => {
       const client = new pg.Client(databases[database].url);

@@ -2,7 +2,7 @@ import { legalActions, type ParkedFacts } from '../../src/saga/operator.js';
 
 const facts = (change: {
   kind?: 'compensatable' | 'pivot' | 'retriable';
-  type?: 'local' | 'message';
+  type?: 'local' | 'message' | 'wait' | 'child';
   action?: 'do' | 'undo';
   code?: string;
   hasMessage?: boolean;
@@ -25,6 +25,12 @@ test.each([
   ['an undo', { action: 'undo' }, 'retry skip resolve edit'],
   ['a local transaction', { type: 'local' }, 'retry skip compensate resolve'],
   ['a local undo', { type: 'local', action: 'undo' }, 'retry skip resolve'],
+  [
+    'a wait that has timed out after the pivot',
+    { type: 'wait', kind: 'retriable', hasPassedPivot: true },
+    'retry skip resolve',
+  ],
+  ['a child that can no longer be taken back', { type: 'child', action: 'undo' }, 'retry resolve'],
   ['a message that was never built', { hasMessage: false }, 'retry compensate resolve'],
   ['a step whose code is gone', { code: 'unknown-step' }, 'retry compensate resolve'],
   ['a step whose code fails', { code: 'definition-failed', type: 'local' }, 'retry compensate resolve'],

@@ -1,8 +1,8 @@
 import { expectTypeOf } from 'expect-type';
 import { z } from 'zod';
 import { accounts, inventory } from '../../src/messages/index.js';
-import { defineMessage, defineSaga, localWork } from '../../src/saga/index.js';
-import type { LocalContext, LocalRef, SagaBuilder } from '../../src/saga/index.js';
+import { defineEvent, defineMessage, defineSaga, localWork } from '../../src/saga/index.js';
+import type { LocalContext, LocalRef, SagaBuilder, SagaDefinition } from '../../src/saga/index.js';
 
 /**
  * What an author cannot get wrong: `npm run types` fails when one of the lines below stops being an error.
@@ -21,6 +21,7 @@ const saga = (): SagaBuilder<Input, unknown> => defineSaga('typed-saga', { input
 const placed = (): SagaBuilder<Input, { readonly order: { orderId: string; total: number } }> =>
   saga().local('order', orders.place, { undo: orders.cancel });
 const items = [{ sku: 'book', quantity: 1 }];
+const debit = { orderId: 'o-1', account: 'c-1', currency: 'EUR' };
 
 test('each step sees the input and the typed results of the steps before it', () => {
   const definition = placed()
@@ -60,6 +61,35 @@ test('members of a parallel group give their results to what follows', () => {
     return { orderId: left.reservationId, account: 'c-1', currency: 'EUR', amount: 1 };
   });
   expect(() => parallel.build()).not.toThrow();
+});
+
+const Paid = defineEvent('paid', z.object({ amount: z.int() }));
+const child = (): SagaDefinition<Input, { total: number }> =>
+  placed()
+    .returns(({ order }) => ({ total: order.total }))
+    .build();
+
+test('the body of an event is the typed result of the step that waits for it', () => {
+  const waiting = placed()
+    .wait('paid', { event: Paid, timeout: '30m' })
+    .wait('checked', { event: defineEvent('checked', z.object({ by: z.string() })), timeout: '1h', when: () => true })
+    .message('payment', accounts.debit, ({ order, paid, checked }) => {
+      expectTypeOf(paid).toEqualTypeOf<{ amount: number }>();
+      expectTypeOf(checked).toEqualTypeOf<{ by: string } | undefined>();
+      return { orderId: order.orderId, account: checked?.by ?? 'c-1', currency: 'EUR', amount: paid.amount };
+    });
+  expect(() => waiting.build()).not.toThrow();
+});
+
+test('what a saga returns is the typed result of the step that runs it, and its input is what that step builds', () => {
+  const parent = saga()
+    .child('sub', child(), ({ input }) => ({ customerId: input.customerId, quantity: 2 }))
+    .message('payment', accounts.debit, ({ sub }) => {
+      expectTypeOf(sub).toEqualTypeOf<{ total: number }>();
+      return { orderId: 'o-1', account: 'c-1', currency: 'EUR', amount: sub.total };
+    });
+  expect(() => parent.build()).not.toThrow();
+  expectTypeOf(placed().build()).toEqualTypeOf<SagaDefinition<Input, null>>();
 });
 
 /** Never called: that they do not compile is the test. */
@@ -121,6 +151,39 @@ const mistakes = [
 
   // @ts-expect-error a local transaction that its module does not have
   (): LocalRef => orders.plaice,
+
+  () =>
+    saga()
+      .wait('paid', { event: Paid, timeout: '30m' })
+      // @ts-expect-error a member that the event's body does not have
+      .message('pay', accounts.debit, ({ paid }) => ({ ...debit, amount: paid.total as number })),
+
+  () =>
+    saga()
+      .wait('paid', { event: defineEvent('paid', z.object({ amount: z.string() })), timeout: '30m' })
+      // @ts-expect-error an event's body of another type than the payload
+      .message('pay', accounts.debit, ({ paid }) => ({ ...debit, amount: paid.amount })),
+
+  () =>
+    saga()
+      .wait('paid', { event: Paid, timeout: '30m', when: () => false })
+      // @ts-expect-error an event that a guard may have left out
+      .message('pay', accounts.debit, ({ paid }) => ({ ...debit, amount: paid.amount })),
+
+  // @ts-expect-error a wait without a timeout
+  () => saga().wait('paid', { event: Paid }),
+
+  // @ts-expect-error an input that the child does not take
+  () => saga().child('sub', child(), () => ({ customerId: 'c-1' })),
+
+  () =>
+    saga()
+      .child('sub', child(), ({ input }) => input)
+      // @ts-expect-error a member that the child does not return
+      .message('pay', accounts.debit, ({ sub }) => ({ ...debit, amount: sub.amount as number })),
+
+  // @ts-expect-error what it returns read from a later step
+  () => saga().returns(({ order }) => order as object),
 
   // @ts-expect-error a duration without a unit
   () => saga().local('order', orders.place, { retry: { timeout: '30' } }),

@@ -12,6 +12,8 @@ import {
   sagaHorizon,
   type Windows,
 } from '../../src/saga/windows.js';
+import { placeApprovedOrderSaga } from '../../workflows/approved-orders.js';
+import { placeFirstOrderSaga } from '../../workflows/first-orders.js';
 import { placeOrderSaga } from '../../workflows/orders.js';
 import { registerUserSaga } from '../../workflows/registrations.js';
 
@@ -32,6 +34,13 @@ describe('the horizon of a saga', () => {
     const group = items.find((item) => 'parallel' in item)!;
     const alone = { ...registerUserSaga.plan, items: [group] };
     expect(sagaHorizon(alone).ms).toBe(2 * MINUTE_MS + DAY_MS + 5_000);
+  });
+
+  test('covers the saga that runs as a step, there and back, and the time that is waited for an event', () => {
+    const inParent = sagaHorizon(placeFirstOrderSaga.plan).ms - sagaHorizon(placeOrderSaga.plan).ms;
+    expect(inParent).toBe(sagaHorizon(registerUserSaga.plan).ms - 5_000);
+    const waited = sagaHorizon(placeApprovedOrderSaga.plan).ms - sagaHorizon(placeOrderSaga.plan).ms;
+    expect(waited).toBe(30 * MINUTE_MS);
   });
 
   test('of a half message covers checks, silence and delivery', () => {

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { defineEvent } from '../../../src/saga/event-contract.js';
 import { defineMessage, type MessageContract } from '../../../src/saga/message-contract.js';
 import { defineSaga } from '../../../src/saga/define-saga.js';
 import type { LocalRef } from '../../../src/saga/local-work.js';
@@ -55,6 +56,39 @@ export const guardedSaga = defineSaga('guarded', { ...saga, deadline: '3s' })
   .message('slow', message('slow'), () => ({}), { retry: { ...brief, budget: '10m' }, undoRetry: brief })
   .build();
 export const guarded = sagaWorkflow(guardedSaga);
+
+const Paid = defineEvent('paid', z.object({ amount: z.int() }));
+
+/** A wait between two steps that can be taken back. */
+export const waitingSaga = defineSaga('waiting', { ...saga, deadline: '3s' })
+  .local('first', local('first'), { ...options, undo: local('unfirst') })
+  .wait('payment', { event: Paid, timeout: '2s' })
+  .message('third', message('third'), ({ payment }) => ({ after: payment }), options)
+  .build();
+export const waiting = sagaWorkflow(waitingSaga);
+
+/** A wait after the point of no return. */
+export const lateWaitingSaga = defineSaga('late-waiting', saga)
+  .message('pivot', message('pivot', false), () => ({}), { ...options, kind: 'pivot' })
+  .wait('payment', { event: Paid, timeout: '2s' })
+  .build();
+export const lateWaiting = sagaWorkflow(lateWaitingSaga);
+
+/** What a saga that is a step of another does: the mail cannot be taken back. */
+export const childSaga = defineSaga('child', saga)
+  .local('first', local('first'), { ...options, undo: local('unfirst') })
+  .returns(({ first }) => ({ of: first.id }))
+  .message('mail', message('mail', false), () => ({}), options)
+  .build();
+export const child = sagaWorkflow(childSaga);
+
+/** A saga that runs another as its second step. */
+export const parentSaga = defineSaga('parent', saga)
+  .local('first', local('first'), { ...options, undo: local('unfirst') })
+  .child('second', childSaga, () => ({}))
+  .message('third', message('third'), ({ second }) => ({ after: second }), options)
+  .build();
+export const parent = sagaWorkflow(parentSaga);
 
 /** The code of a step fails. */
 export const faultySaga = defineSaga('faulty', saga)

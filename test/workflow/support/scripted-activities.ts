@@ -1,10 +1,10 @@
 import { ApplicationFailure } from '@temporalio/common';
-import type { DispatchArgs, LocalArgs, SagaActivities } from '../../../activities/saga-activities.js';
+import type { LocalArgs, SagaActivities } from '../../../activities/saga-activities.js';
 import type { Reason } from '../../../src/saga/errors.js';
-import type { StateRecord } from '../../../src/saga/state.js';
+import type { HoldVerdict, Look, StateRecord } from '../../../src/saga/state.js';
 
 /** What an attempt does; the last one of a script is repeated. */
-export type Attempt = 'done' | 'rejected' | 'unknown' | 'parked' | 'fenced' | 'settled' | Promise<void>;
+export type Attempt = 'done' | 'open' | 'rejected' | 'unknown' | 'parked' | 'fenced' | 'settled' | Promise<void>;
 
 /** Activities that do what a test tells them, and note what was asked of them. */
 export interface ScriptedActivities extends SagaActivities {
@@ -18,15 +18,29 @@ export interface ScriptedActivities extends SagaActivities {
   readonly payloads: Map<string, unknown>;
 }
 
+/** What the ledger says. */
+export interface LedgerScript {
+  /** When a state is entered, by state. */
+  readonly records?: Readonly<Record<string, StateRecord>>;
+  /** To a saga that is held, once it is held no longer. @default release */
+  readonly verdict?: HoldVerdict;
+}
+
+/** Nothing is known yet. */
+const OPEN = Symbol('open');
+
+function lookOf(result: unknown): Look<unknown> {
+  return result === OPEN ? { isOpen: true } : { isOpen: false, answer: result };
+}
+
 /**
  * Makes scripted activities.
  *
  * @param script effect, e.g. `second/do`, to what its attempts do; an effect without one is done at once
- * @param records what the ledger answers when a state is entered, by state
  */
 export function scriptedActivities(
   script: Readonly<Record<string, readonly Attempt[]>>,
-  records: Readonly<Record<string, StateRecord>> = {},
+  { records = {}, verdict = { kind: 'release' } }: LedgerScript = {},
 ): ScriptedActivities {
   const log: string[] = [];
   const attempts = new Map<string, number>();
@@ -35,12 +49,13 @@ export function scriptedActivities(
   const note = (entry: string): void => {
     if (log.at(-1) !== entry) log.push(entry);
   };
-  const perform = async ({ effect }: LocalArgs | DispatchArgs): Promise<unknown> => {
+  const perform = async ({ effect }: Pick<LocalArgs, 'effect'>): Promise<unknown> => {
     const key = `${effect.step}/${effect.action}`;
     const count = (attempts.get(key) ?? 0) + 1;
     attempts.set(key, count);
     if (count === 1) note(key);
     const attempt = script[key]?.[count - 1] ?? script[key]?.at(-1) ?? 'done';
+    if (attempt === 'open') return OPEN;
     if (typeof attempt !== 'string') await attempt;
     else if (attempt !== 'done') throw failureOf(attempt, key);
     return { id: effect.step };
@@ -63,6 +78,18 @@ export function scriptedActivities(
       enter(state, reason);
       return Promise.resolve({ reason, ...records[state] });
     },
+    lookForEvent: async ({ sagaId, step }) => lookOf(await perform({ effect: { sagaId, step, action: 'do' } })),
+    lookAtChild: async (args) => ({ child: `${args.effect.sagaId}-child`, ...lookOf(await perform(args)) }),
+    takeChildBack: async (args) => {
+      const child = `${args.effect.sagaId}-child`;
+      const isOpen = (await perform(args)) === OPEN;
+      return isOpen ? { child, isOpen } : { child, isOpen, answer: null };
+    },
+    holdChild: async ({ sagaId, output }) => {
+      payloads.set('held', output);
+      const isOpen = (await perform({ effect: { sagaId, step: 'held', action: 'do' } })) === OPEN;
+      return isOpen ? { isOpen } : { isOpen, answer: verdict };
+    },
     settle: ({ outcome, reason }) => {
       enter(outcome, reason);
       return Promise.resolve();
@@ -70,7 +97,7 @@ export function scriptedActivities(
   };
 }
 
-function failureOf(attempt: Exclude<Attempt, 'done' | Promise<void>>, key: string): ApplicationFailure {
+function failureOf(attempt: Exclude<Attempt, 'done' | 'open' | Promise<void>>, key: string): ApplicationFailure {
   const reason: Reason = { code: `test-${attempt}`, message: `${key} was ${attempt}` };
   if (attempt === 'unknown') return ApplicationFailure.create({ message: 'no answer', type: 'RetryableError' });
   const type = { rejected: 'RejectedError', parked: 'ParkedError', fenced: 'FencedError', settled: 'FencedError' }[

@@ -6,9 +6,9 @@ import { ensureSearchAttributes } from '../../../src/api/temporal.js';
 import type { SagaDefinition } from '../../../src/saga/define-saga.js';
 import { sagaId } from '../../../src/saga/ids.js';
 import type { Operation, OperationAnswer } from '../../../src/saga/operator.js';
-import type { SagaEnd, SagaStart, StateRecord } from '../../../src/saga/state.js';
+import type { SagaEnd, SagaStart } from '../../../src/saga/state.js';
 import { bundleSources, quietRuntime } from '../../support/workflow-bundle.js';
-import { scriptedActivities, type Attempt, type ScriptedActivities } from './scripted-activities.js';
+import { scriptedActivities, type Attempt, type LedgerScript, type ScriptedActivities } from './scripted-activities.js';
 
 let connection: NativeConnection;
 let client: Client;
@@ -38,6 +38,8 @@ export interface Running {
   readonly end: Promise<SagaEnd>;
   /** Sends the signal by which a client takes it back. */
   cancel(): Promise<void>;
+  /** Tells it to look in the ledger. */
+  tell(): Promise<void>;
   /** Asks Temporal itself to cancel the workflow, as its Web UI does. */
   cancelWorkflow(): Promise<unknown>;
   /** Tells it what an operator has decided, as the API does. */
@@ -49,19 +51,17 @@ export async function withSaga(
   {
     definition,
     script = {},
-    records = {},
     start = {},
+    ...ledger
   }: {
     definition: SagaDefinition<never> | SagaDefinition<{ wanted?: boolean }>;
     script?: Script;
-    /** What the ledger knows when a state is entered. */
-    records?: Readonly<Record<string, StateRecord>>;
     start?: Partial<SagaStart>;
-  },
+  } & LedgerScript,
   check: (running: Running) => Promise<void>,
 ): Promise<void> {
   const id = sagaId(uuidv7());
-  const activities = scriptedActivities(script, records);
+  const activities = scriptedActivities(script, ledger);
   const worker = await workerOf({ sagaId: id, activities }, bundle);
   await worker.runUntil(async () => {
     const input: SagaStart = {
@@ -81,6 +81,7 @@ export async function withSaga(
       activities,
       end,
       cancel: () => handle.signal('cancel', { code: 'cancelled', message: 'changed my mind' }),
+      tell: () => handle.signal('news'),
       cancelWorkflow: () => handle.cancel(),
       operate: ({ action, step, ...change }) => {
         const reason = { code: `test-${action}`, message: 'ann: decided', step };
@@ -105,11 +106,11 @@ async function workerOf(
   { sagaId: taskQueue, activities }: Pick<Running, 'sagaId' | 'activities'>,
   workflowBundle: WorkflowBundleWithSourceMap,
 ): Promise<Worker> {
-  const { runLocal, dispatch, recordState, settle } = activities;
+  const { log: _, attempts: __, reasons: ___, payloads: ____, ...ports } = activities;
   return Worker.create({
     connection,
     taskQueue,
     workflowBundle,
-    activities: { ...withQuickAttempts({ runLocal, dispatch, recordState, settle }) },
+    activities: { ...withQuickAttempts(ports) },
   });
 }
