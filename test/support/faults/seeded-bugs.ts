@@ -59,7 +59,7 @@ export const SEEDED_BUGS: readonly SeededBug[] = [
     mutations: [
       {
         file: 'workflows/saga-compensation.js',
-        find: "await park(run, { ...reason, step: step.name }, 'compensating');",
+        find: "await park(run, { step: step.name, action: 'undo', reason: failure.reason });",
         replace: 'return;',
       },
     ],
@@ -196,8 +196,8 @@ export const SEEDED_BUGS: readonly SeededBug[] = [
     mutations: [
       {
         file: 'activities/dispatch.js',
-        find: 'throw await rejected(pool, args, outcome.reason);',
-        replace: 'await rejected(pool, args, outcome.reason); return {};',
+        find: 'throw await rejected(pool, { args, sent }, outcome.reason);',
+        replace: 'await rejected(pool, { args, sent }, outcome.reason); return {};',
       },
     ],
     provoke: ordersOf('out-of-stock'),
