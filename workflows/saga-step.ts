@@ -150,8 +150,8 @@ function mayCompensate({ hasPassedPivot }: SagaRun, step: PlanStep, failure: Cal
   // the ledger has decided, and so may have a person, also for a step that is never given up otherwise
   if (failure.kind === 'fenced') return !hasPassedPivot;
   if (step.kind === 'retriable' || failure.kind === 'parked') return false;
-  // a pivot without an undo that may have happened can be neither taken back nor given up
-  return failure.kind !== 'unknown' || step.undo !== undefined;
+  // a pivot without an undo that may have happened can be neither taken back nor given up; a wait does nothing that could have
+  return failure.kind !== 'unknown' || step.undo !== undefined || step.kind === 'compensatable';
 }
 
 function giveUp(step: PlanStep, reason: Reason, kind: StepEnd['kind']): StepEnd {

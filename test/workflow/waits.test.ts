@@ -58,13 +58,14 @@ describe('a wait', () => {
     });
   });
 
-  test('ends with a cancel', async () => {
+  test('ends with a cancel, and never parks on the way', async () => {
     const start = { plan: { ...waitingSaga.plan, deadlineMs: undefined } };
     await withSaga({ definition: waitingSaga, start, script: { 'payment/do': ['open'] } }, async (running) => {
       await untilAsked(running, 'payment/do');
       await running.cancel();
       expect(await running.end).toMatchObject({ outcome: 'compensated', reason: { code: 'cancelled' } });
       expect(running.activities.log.slice(-3)).toEqual(['compensating', 'first/undo', 'compensated']);
+      expect(running.activities.log).not.toContain('parked');
     });
   });
 
