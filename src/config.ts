@@ -170,17 +170,25 @@ export function loadConfig(env: NodeJS.ProcessEnv = process.env, overrides: Node
   return freeze(config);
 }
 
+/** What `npx settle` is told by its environment. */
+export interface ClientConfig {
+  readonly url: string;
+  readonly apiKey?: string;
+  /** False when NO_COLOR is set (no-color.org). */
+  readonly hasColours: boolean;
+}
+
 /**
  * The settings of `npx settle`, which talks to an API that may be elsewhere.
  *
  * @throws ConfigError
  */
-export function loadClientSettings(env: NodeJS.ProcessEnv = process.env): { url: string; apiKey?: string } {
+export function loadClientSettings(env: NodeJS.ProcessEnv = process.env): ClientConfig {
   const reader = new Reader(env);
   const url = reader.read('SETTLE_URL', WebUrl) ?? 'http://127.0.0.1:3000';
   const apiKey = reader.read('SETTLE_API_KEY', z.string());
   if (reader.problems.length > 0) throw new ConfigError(reader.problems);
-  return { url, apiKey };
+  return { url, apiKey, hasColours: (env['NO_COLOR'] ?? '') === '' };
 }
 
 /** Whether only processes of this machine can reach what listens on `host`. */

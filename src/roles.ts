@@ -7,6 +7,7 @@ import { placeOrderSaga } from '../workflows/orders.js';
 import { payInvoiceSaga } from '../workflows/payments.js';
 import { registerUserSaga } from '../workflows/registrations.js';
 import { createHalfMessageStarter } from './api/half-message-starter.js';
+import { createRepairStarter } from './api/repair-starter.js';
 import { createSagaStarter } from './api/saga-starter.js';
 import { startApi } from './api/server.js';
 import { connectionOptions, createClient, createLazyClient, ensureSearchAttributes } from './api/temporal.js';
@@ -174,6 +175,8 @@ async function addProducer({ config, roles, logger, wrap }: RolesOptions, stops:
   stops.unshift(() => starter.stop());
   const halfMessages = createHalfMessageStarter({ client, taskQueue: config.temporal.taskQueue, logger });
   stops.unshift(() => halfMessages.stop());
+  const repairs = createRepairStarter({ client, taskQueue: config.temporal.taskQueue, logger });
+  stops.unshift(() => repairs.stop());
   let failed = new Promise<never>(() => undefined);
   if (connection) {
     const repair = (): Promise<void> => ensureSearchAttributes(client, config.temporal);
@@ -184,6 +187,7 @@ async function addProducer({ config, roles, logger, wrap }: RolesOptions, stops:
       connection,
       restarter: starter,
       halfMessages,
+      repairs,
       repair,
       logger,
       wrap,
@@ -196,7 +200,7 @@ async function addProducer({ config, roles, logger, wrap }: RolesOptions, stops:
   if (!roles.includes('api')) return { failed };
   const api = await startApi({
     ...{ config, pool, definitions: API_DEFINITIONS, contracts: contractsOf(definitions) },
-    ...{ starter, halfMessages, logger, wrap },
+    ...{ starter, halfMessages, repairs, logger, wrap },
   });
   stops.unshift(() => api.stop());
   return { apiUrl: api.url, failed };

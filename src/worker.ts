@@ -17,12 +17,15 @@ import { createHalfMessageActivities } from '../activities/half-message-activiti
 import { scanHalfMessages, type HalfMessageRestarter } from '../activities/half-message-scan.js';
 import { withQuickAttempts } from '../activities/quick-attempts.js';
 import * as registrations from '../activities/registrations.js';
+import { scanRepairs, type RepairRestarter } from '../activities/repair-scan.js';
+import { createRepairActivities } from '../activities/repairs.js';
 import { createSagaActivities, type ActivityDependencies } from '../activities/saga-activities.js';
 import { scanOnce, type SagaRestarter } from '../activities/scan.js';
 import { definitions } from '../workflows/definitions.js';
 import type { Config } from './config.js';
 import { listOpenSteps } from './db/saga-scan.js';
 import type { LocalWork } from './saga/local-work.js';
+import { MANUAL_WINDOW_MS } from './saga/subject.js';
 import { unwrapped, type Wrap } from './saga/wrap.js';
 import { createCheckBackClient } from './transports/check-back.js';
 import { createRouter } from './transports/router.js';
@@ -37,6 +40,7 @@ export interface WorkerDependencies {
   readonly connection: NativeConnection;
   readonly restarter: SagaRestarter;
   readonly halfMessages: HalfMessageRestarter;
+  readonly repairs: RepairRestarter;
   /** Called, at most every 10 s, when sagas cannot be started: what Temporal may have lost is set up again. */
   readonly repair: () => Promise<void>;
   readonly logger: Logger;
@@ -69,6 +73,7 @@ export async function startWorker(dependencies: WorkerDependencies): Promise<Run
   const activities = {
     ...createSagaActivities({ pool, router, definitions, localWorks: wrap('localWorks', localWorks()) }),
     ...createHalfMessageActivities({ pool, router, checkBackClient }),
+    ...createRepairActivities({ pool, restarter: dependencies.restarter, windowMs: MANUAL_WINDOW_MS }),
   };
   const worker = await Worker.create({
     ...workflowCode(),
@@ -162,14 +167,18 @@ async function checkOpenSagas(pool: pg.Pool): Promise<void> {
  * Runs the scan beside Temporal, not in it: it is what rebuilds Temporal after a loss.
  * Rounds never overlap, and a failing one is only reported.
  */
-function startScan({ pool, restarter, halfMessages, repair, logger }: WorkerDependencies): { stop(): Promise<void> } {
+function startScan({ pool, restarter, halfMessages, repairs, repair, logger }: WorkerDependencies): {
+  stop(): Promise<void>;
+} {
   const stopping = new AbortController();
   let repairedAt = 0;
   const round = async (): Promise<void> => {
     const sagas = await scanOnce(pool, restarter, stopping.signal);
     const messages = await scanHalfMessages(pool, halfMessages, stopping.signal);
-    const failed = sagas.failed + messages.failed;
-    if (sagas.started + messages.started + failed > 0) logger.info({ ...sagas, messages }, 'ledger scan');
+    const mended = await scanRepairs(pool, repairs, stopping.signal);
+    const failed = sagas.failed + messages.failed + mended.failed;
+    if (sagas.started + messages.started + mended.started + failed > 0)
+      logger.info({ ...sagas, messages, repairs: mended }, 'ledger scan');
     if (failed === 0 || Date.now() - repairedAt < REPAIR_EVERY_MS) return;
     repairedAt = Date.now();
     await repair();

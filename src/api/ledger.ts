@@ -1,10 +1,11 @@
 import type pg from 'pg';
 import { countOpenHalfMessages, decideHalfMessage, findHalfMessage, prepareHalfMessage } from '../db/half-messages.js';
 import { findOrder } from '../db/order-queries.js';
-import { markDelivered, recordOperatorAction } from '../db/operator-actions.js';
-import { listParked } from '../db/parked-queries.js';
+import { listActions, markDelivered, recordOperatorAction } from '../db/operator-actions.js';
+import { listParked } from '../db/parked-items.js';
 import { findPayment } from '../db/payments.js';
 import { findRegistration } from '../db/registrations.js';
+import { cancelRepair, confirmRepair, createRepair, findRepair, listRepairItems } from '../db/repairs.js';
 import {
   countOpenByState,
   findEffectEnds,
@@ -34,8 +35,14 @@ const QUERIES = {
   findHalfMessage,
   countOpenHalfMessages,
   listParked,
+  listActions,
   recordOperatorAction,
   markDelivered,
+  createRepair,
+  findRepair,
+  listRepairItems,
+  confirmRepair,
+  cancelRepair,
   ping,
 } as const;
 type Queries = typeof QUERIES;

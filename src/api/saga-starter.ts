@@ -29,12 +29,12 @@ export interface SagaStarter {
   /** Tells a running workflow to compensate. A workflow that is gone is the scan's matter. */
   signalCancel(sagaId: string, reason: Reason): Promise<void>;
   /**
-   * Tells a workflow what an operator has decided, and waits for its answer.
+   * Tells a workflow, of a saga or of a half message, what an operator has decided, and waits for its answer.
    *
    * @returns `gone` when there is no such workflow running
    * @throws when Temporal cannot be reached, or nobody answers in time
    */
-  operate(sagaId: string, operation: Operation): Promise<OperationAnswer | 'gone'>;
+  operate(workflowId: string, operation: Operation): Promise<OperationAnswer | 'gone'>;
   isReachable(): Promise<boolean>;
   /** Waits for the starts under way. */
   stop(): Promise<void>;
@@ -83,8 +83,8 @@ export function createSagaStarter(options: StarterOptions): SagaStarter {
         if (!(error instanceof WorkflowNotFoundError)) throw error;
       }
     },
-    operate: async (sagaId, operation) => {
-      const handle = client.workflow.getHandle(sagaId);
+    operate: async (workflowId, operation) => {
+      const handle = client.workflow.getHandle(workflowId);
       const args: [Operation] = [operation];
       try {
         return await client.withDeadline(Date.now() + ANSWER_TIMEOUT_MS, () =>

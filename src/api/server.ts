@@ -6,6 +6,7 @@ import type { NestFastifyApplication } from '@nestjs/platform-fastify';
 import type pg from 'pg';
 import type { Logger } from 'pino';
 import type { ContractTable } from '../saga/contracts.js';
+import { MANUAL_WINDOW_MS } from '../saga/subject.js';
 import { unwrapped, type Wrap } from '../saga/wrap.js';
 import { createBacklog } from './backlog.js';
 import { DocsController } from './docs.controller.js';
@@ -27,6 +28,7 @@ import {
   type ApiDefinitions,
   type ApiHalfMessages,
   type ApiParts,
+  type ApiRepairs,
   type ApiStarter,
 } from './parts.js';
 import { PaymentsController } from './payments.controller.js';
@@ -35,6 +37,8 @@ import { ProblemFilter } from './problem.filter.js';
 import { ProblemsController } from './problems.controller.js';
 import { RegistrationsController } from './registrations.controller.js';
 import { RegistrationsService } from './registrations.service.js';
+import { RepairsController } from './repairs.controller.js';
+import { RepairsService } from './repairs.service.js';
 import { createRouteTable } from './route-table.js';
 import { SagasController } from './sagas.controller.js';
 import { SagasService } from './sagas.service.js';
@@ -51,11 +55,14 @@ export interface ApiOptions {
   readonly contracts: ContractTable;
   readonly starter: ApiStarter;
   readonly halfMessages: ApiHalfMessages;
+  readonly repairs: ApiRepairs;
   readonly logger: Logger;
   /** Its ports are `ledger` and `starter`. @default handed on as they are */
   readonly wrap?: Wrap;
   /** Between the comment lines of a silent event stream. @default 15000 */
   readonly heartbeatMs?: number;
+  /** See {@link ApiParts}. @default 14 days */
+  readonly manualWindowMs?: number;
 }
 
 /** A running API. */
@@ -74,7 +81,7 @@ class ApiModule {}
  * Serves the HTTP API.
  *
  * @throws Error when the address cannot be listened on
- * @example const api = await startApi({ config, pool, definitions, starter, halfMessages, logger });
+ * @example const api = await startApi({ config, pool, definitions, starter, halfMessages, repairs, logger });
  */
 export async function startApi(options: ApiOptions): Promise<ApiHandle> {
   const parts = assemble(options);
@@ -122,11 +129,13 @@ function assemble({
     ledger,
     starter: wrap('starter', options.starter),
     halfMessages: wrap('halfMessages', options.halfMessages),
+    repairs: wrap('repairs', options.repairs),
     watcher: createLedgerWatcher({ ledger, logger }),
     backlog: createBacklog(ledger, config.backlog),
     metrics: createMetrics(ledger),
     routes: createRouteTable(),
     heartbeatMs: options.heartbeatMs ?? 15_000,
+    manualWindowMs: options.manualWindowMs ?? MANUAL_WINDOW_MS,
   };
 }
 
@@ -135,12 +144,12 @@ function moduleOf(parts: ApiParts): DynamicModule {
     module: ApiModule,
     controllers: [
       ...[OrdersController, PaymentsController, RegistrationsController, MessagesController, OperatorController],
-      ...[SagasController, HealthController, ProblemsController, DocsController],
+      ...[RepairsController, SagasController, HealthController, ProblemsController, DocsController],
     ],
     providers: [
       { provide: PARTS, useValue: parts },
       ...[Intake, OrdersService, PaymentsService, RegistrationsService],
-      ...[MessagesService, SagasService, OperatorService],
+      ...[MessagesService, SagasService, OperatorService, RepairsService],
     ],
   };
 }

@@ -91,6 +91,7 @@ export interface ConfirmedMessage {
   readonly payload: unknown;
   readonly revision: number;
   readonly preparedAt: Date;
+  /** Delivered already, or given up by an operator. */
   readonly isDelivered: boolean;
 }
 
@@ -103,11 +104,11 @@ export async function claimDelivery(pool: pg.Pool, messageId: string): Promise<C
   const { rows } = await pool.query<ConfirmedMessage>({
     name: 'claim-delivery',
     text: `update settle.half_message
-              set attempts = attempts + case state when 'delivered' then 0 else 1 end,
+              set attempts = attempts + case when finished_at is null then 1 else 0 end,
                   state = case state when 'parked' then 'confirmed' else state end, park_reason = null
             where id = $1 and verdict = 'committed'
             returning tenant_id as "tenantId", type, payload, revision, prepared_at as "preparedAt",
-                      state = 'delivered' as "isDelivered"`,
+                      finished_at is not null as "isDelivered"`,
     values: [messageId],
   });
   return rows[0];

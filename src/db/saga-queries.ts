@@ -1,7 +1,8 @@
 import type pg from 'pg';
 import type { Reason } from '../saga/errors.js';
 import type { StepAction } from '../saga/ids.js';
-import type { OperatorAction, Parked } from '../saga/operator.js';
+import type { Parked } from '../saga/operator.js';
+import type { ActionRow } from './operator-actions.js';
 import type { Plan } from '../saga/plan.js';
 import type { SagaState } from '../saga/state.js';
 
@@ -40,16 +41,6 @@ export interface MessageRow {
   readonly finishedAt: string | null;
 }
 
-/** What an operator did; the time is ISO 8601. */
-export interface ActionRow {
-  readonly actionId: string;
-  readonly step: string;
-  readonly action: OperatorAction;
-  readonly actor: string;
-  readonly reason: string;
-  readonly at: string;
-}
-
 /** A saga with all that its steps have left in the ledger, read in one snapshot. */
 export interface SagaRecord extends SagaSummary {
   readonly plan: Plan;
@@ -74,7 +65,7 @@ export async function findSaga(
     text: `select ${SUMMARY}, s.plan, s.parked,
              coalesce((select jsonb_agg(jsonb_build_object('actionId', id, 'step', step, 'action', action, 'actor', actor,
                                                            'reason', reason, 'at', at) order by seq)
-                         from settle.operator_action where saga_id = s.id), '[]') as actions,
+                         from settle.operator_action where subject_id = s.id), '[]') as actions,
              coalesce((select jsonb_agg(jsonb_build_object('step', step, 'action', action, 'status', status,
                                                            'reason', reason, 'appliedAt', applied_at))
                          from settle.step_effect where saga_id = s.id), '[]') as effects,

@@ -93,7 +93,7 @@ describe('an undo that was refused is repaired', () => {
     expect(await shop.settled(sagaId)).toMatchObject({ state: 'compensated', reason: { code }, actions: [{ action }] });
     expect(warehouse.applied.get(sagaId)).toEqual(applied);
     const { rows } = await ledger.query(
-      'select before, after, delivered_at from settle.operator_action where saga_id = $1',
+      'select before, after, delivered_at from settle.operator_action where subject_id = $1',
       [sagaId],
     );
     expect(rows).toMatchObject([
@@ -148,7 +148,7 @@ test('an action that no worker can hear stands, and is delivered when one is bac
   await eventually(
     async () => {
       const { rows } = await ledger.query(
-        'select 1 from settle.operator_action where saga_id = $1 and delivered_at is null',
+        'select 1 from settle.operator_action where subject_id = $1 and delivered_at is null',
         [sagaId],
       );
       expect(rows).toEqual([]);
