@@ -11,6 +11,7 @@ import { noticeBody } from '../src/saga/notice.js';
 import { findStuckCause, START_GRACE_MS } from '../src/saga/stuck.js';
 import type { Webhook } from '../src/transports/webhook.js';
 
+/** Told at the same time. */
 const BATCH = 16;
 const PAGE = 500;
 
@@ -19,15 +20,20 @@ const FIRST_RETRY_MS = 5_000;
 const LONGEST_RETRY_MS = 3_600_000;
 const HORIZON_MS = 3 * 86_400_000;
 
-/** One round of the webhook: tells it what is due, at least once each, always under the same id. */
-export async function tellWebhook(pool: pg.Pool, webhook: Webhook): Promise<number> {
+/**
+ * One round of the webhook: tells it what is due, at least once each, always under the same id.
+ *
+ * @returns whether more may be due
+ */
+export async function tellWebhook(pool: pg.Pool, webhook: Webhook): Promise<boolean> {
   const due = await claimDueNotices(pool, BATCH);
   await Promise.all(due.map(async (notice) => recordNotice(pool, notice.id, await tell(webhook, notice))));
-  return due.length;
+  return due.length === BATCH;
 }
 
 async function tell(webhook: Webhook, notice: DueNotice): Promise<NoticeOutcome> {
-  if (Date.now() - notice.at.getTime() > HORIZON_MS) return { kind: 'given-up', error: 'was not delivered in three days' };
+  if (Date.now() - notice.at.getTime() > HORIZON_MS)
+    return { kind: 'given-up', error: 'was not delivered in three days' };
   const answer = await webhook.send(notice.id, noticeBody(notice));
   if (answer.kind === 'gone') return { kind: 'given-up', error: answer.error };
   if (answer.kind === 'delivered') return answer;

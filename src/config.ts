@@ -4,10 +4,23 @@ import { homedir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { parse as parseYaml } from 'yaml';
 import { z } from 'zod';
+import {
+  Address,
+  Count,
+  Flag,
+  Host,
+  LogLevel,
+  Port,
+  PostgresUrl,
+  WebUrl,
+  WebhookSecrets,
+  Word,
+} from './config-fields.js';
 import { accounts, inventory, preferences, profiles } from './messages/index.js';
 import { LOG_LEVELS, SETTINGS } from './settings.js';
 import type { Setting, SettingName } from './settings.js';
 import type { Routes } from './transports/transport.js';
+import type { WebhookSettings } from './transports/webhook.js';
 
 export { SETTINGS } from './settings.js';
 export type { Setting } from './settings.js';
@@ -56,6 +69,8 @@ export interface Config {
   /** Absolute; for what any installation of this user may share. */
   readonly cacheDir: string;
   readonly routes: Routes;
+  /** Told what people should hear of; unset: nobody is. */
+  readonly webhook?: WebhookSettings;
   /** Sagas that may wait for Temporal before the API answers 503. */
   readonly backlog: number;
   readonly logLevel: (typeof LOG_LEVELS)[number];
@@ -69,31 +84,6 @@ export class ConfigError extends Error {
   }
 }
 
-const HOST_NAME = /^(?=.{1,253}$)[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*\.?$/i;
-const isHost = (text: string): boolean => isIP(text) !== 0 || HOST_NAME.test(text);
-
-const Host = z.string().refine(isHost, 'must be a host name or an IP address');
-const Port = z
-  .string()
-  .regex(/^\d{1,5}$/, 'must be a port from 1 to 65535')
-  .transform(Number)
-  .refine((port) => port >= 1 && port <= 65_535, 'must be a port from 1 to 65535');
-const Count = z
-  .string()
-  .regex(/^[1-9]\d{0,8}$/, 'must be a whole number from 1 to 999999999')
-  .transform(Number);
-const Address = z.string().refine((text) => {
-  const [, host, port] = /^\[?(.+?)\]?:(\d+)$/.exec(text) ?? [];
-  return host !== undefined && isHost(host) && Port.safeParse(port).success;
-}, "must be 'host:port', e.g. '127.0.0.1:7233'");
-const PostgresUrl = z.url({
-  protocol: /^postgres(ql)?$/,
-  error: "must be a URL such as 'postgres://user:password@host:5432/settle'",
-});
-const WebUrl = z.url({ protocol: /^https?$/, error: "must be an 'http://' or 'https://' URL" });
-const Word = z.string().regex(/^[\w.-]{1,200}$/, "must be of letters, digits, '.', '_' and '-' only");
-const Flag = z.enum(['true', 'false'], "must be 'true' or 'false'").transform((text) => text === 'true');
-const LogLevel = z.enum(LOG_LEVELS, `must be one of ${LOG_LEVELS.join(', ')}`);
 const RouteFile = z.record(
   z.string().regex(/^[\w.-]{1,200}$/, 'is no message type'),
   z.strictObject({
@@ -163,6 +153,7 @@ export function loadConfig(env: NodeJS.ProcessEnv = process.env, overrides: Node
     dataDir: resolve(reader.read('SETTLE_DATA_DIR', z.string()) ?? '.settle'),
     cacheDir: resolve(reader.read('XDG_CACHE_HOME', z.string()) ?? join(homedir(), '.cache'), 'settle'),
     routes: reader.readFile('SETTLE_ROUTES', parseRoutes) ?? sampleRoutes(host, ports),
+    webhook: readWebhook(reader),
     backlog: reader.read('SETTLE_BACKLOG', Count) ?? 10_000,
     logLevel: reader.read('LOG_LEVEL', LogLevel) ?? 'info',
   };
@@ -170,20 +161,17 @@ export function loadConfig(env: NodeJS.ProcessEnv = process.env, overrides: Node
   return freeze(config);
 }
 
-/** What `npx settle` is told by its environment. */
-export interface ClientConfig {
-  readonly url: string;
-  readonly apiKey?: string;
-  /** False when NO_COLOR is set (no-color.org). */
-  readonly hasColours: boolean;
-}
-
 /**
  * The settings of `npx settle`, which talks to an API that may be elsewhere.
  *
  * @throws ConfigError
  */
-export function loadClientSettings(env: NodeJS.ProcessEnv = process.env): ClientConfig {
+export function loadClientSettings(env: NodeJS.ProcessEnv = process.env): {
+  url: string;
+  apiKey?: string;
+  /** False when NO_COLOR is set (no-color.org). */
+  hasColours: boolean;
+} {
   const reader = new Reader(env);
   const url = reader.read('SETTLE_URL', WebUrl) ?? 'http://127.0.0.1:3000';
   const apiKey = reader.read('SETTLE_API_KEY', z.string());
@@ -258,6 +246,15 @@ function readTemporal(reader: Reader, uiPort: number): TemporalConfig {
     taskQueue: reader.read('SETTLE_TASK_QUEUE', Word) ?? 'settle',
     uiUrl: (reader.read('TEMPORAL_UI_URL', WebUrl) ?? `http://127.0.0.1:${uiPort}`).replace(/\/+$/, ''),
   };
+}
+
+function readWebhook(reader: Reader): WebhookSettings | undefined {
+  const url = reader.read('SETTLE_WEBHOOK_URL', WebUrl);
+  const secrets = reader.read('SETTLE_WEBHOOK_SECRET', WebhookSecrets);
+  if (url !== undefined && secrets) return { url, secrets };
+  if (url !== undefined) reader.refuse('SETTLE_WEBHOOK_SECRET', 'must be set together with SETTLE_WEBHOOK_URL');
+  if (secrets) reader.refuse('SETTLE_WEBHOOK_URL', 'must be set together with SETTLE_WEBHOOK_SECRET');
+  return undefined;
 }
 
 /** JSON is YAML, so one parser reads both. */

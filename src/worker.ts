@@ -15,6 +15,7 @@ import * as orders from '../activities/orders.js';
 import * as payments from '../activities/payments.js';
 import { createHalfMessageActivities } from '../activities/half-message-activities.js';
 import { scanHalfMessages, type HalfMessageRestarter } from '../activities/half-message-scan.js';
+import { startNoticeRounds } from '../activities/notice-rounds.js';
 import { withQuickAttempts } from '../activities/quick-attempts.js';
 import * as registrations from '../activities/registrations.js';
 import { scanRepairs, type RepairRestarter } from '../activities/repair-scan.js';
@@ -29,6 +30,7 @@ import { MANUAL_WINDOW_MS } from './saga/subject.js';
 import { unwrapped, type Wrap } from './saga/wrap.js';
 import { createCheckBackClient } from './transports/check-back.js';
 import { createRouter } from './transports/router.js';
+import { createWebhook } from './transports/webhook.js';
 import type { Transaction } from './db/pool.js';
 
 /** What a worker is made of. */
@@ -65,7 +67,7 @@ const REPAIR_EVERY_MS = 10_000;
  * @throws Error when a message type has no route, or when open sagas need steps that this release does not have
  */
 export async function startWorker(dependencies: WorkerDependencies): Promise<RunningWorker> {
-  const { config, pool, wrap = unwrapped } = dependencies;
+  const { config, pool, logger, wrap = unwrapped } = dependencies;
   checkRoutes(config);
   await checkOpenSagas(pool);
   const router = wrap('router', createRouter(config.routes));
@@ -92,11 +94,12 @@ export async function startWorker(dependencies: WorkerDependencies): Promise<Run
   });
   const finished = worker.run();
   const scan = startScan(dependencies);
+  const notices = startNoticeRounds({ pool, logger, webhook: config.webhook && createWebhook(config.webhook) });
   return {
     finished,
     stop: once(async () => {
       if (worker.getState() === 'RUNNING') worker.shutdown();
-      await Promise.all([scan.stop(), finished.catch(() => undefined)]);
+      await Promise.all([scan.stop(), notices.stop(), finished.catch(() => undefined)]);
       await Promise.all([router.close(), checkBackClient.close()]);
     }),
   };

@@ -1,5 +1,6 @@
 import type pg from 'pg';
 import { countOpenHalfMessages, decideHalfMessage, findHalfMessage, prepareHalfMessage } from '../db/half-messages.js';
+import { countNotices, countStuck, lastNoticePlace, listNoticesAfter } from '../db/notices.js';
 import { findOrder } from '../db/order-queries.js';
 import { listActions, markDelivered, recordOperatorAction } from '../db/operator-actions.js';
 import { listParked } from '../db/parked-items.js';
@@ -38,6 +39,10 @@ const QUERIES = {
   listActions,
   recordOperatorAction,
   markDelivered,
+  countStuck,
+  countNotices,
+  listNoticesAfter,
+  lastNoticePlace,
   createRepair,
   findRepair,
   listRepairItems,

@@ -2,6 +2,7 @@ import { Counter, Gauge, Histogram, Registry, collectDefaultMetrics } from 'prom
 import { SAGA_STATES } from '../saga/state.js';
 import { addHalfMessageGauge } from './half-message-metrics.js';
 import type { Ledger } from './ledger.js';
+import { addNoticeGauges } from './notice-metrics.js';
 import type { ProblemName } from './problems.js';
 
 /** How old the count of open sagas may be: scrapers may be many. */
@@ -26,8 +27,11 @@ export interface Metrics {
   render(): Promise<{ contentType: string; text: string }>;
 }
 
+/** What the metrics ask of the ledger. */
+type MetricsLedger = Pick<Ledger, 'countOpenByState' | 'countOpenHalfMessages' | 'countStuck' | 'countNotices'>;
+
 /** The metrics of one API, in a registry of their own. */
-export function createMetrics(ledger: Pick<Ledger, 'countOpenByState' | 'countOpenHalfMessages'>): Metrics {
+export function createMetrics(ledger: MetricsLedger): Metrics {
   const registry = new Registry();
   collectDefaultMetrics({ register: registry });
   const registers = [registry];
@@ -67,6 +71,7 @@ export function createMetrics(ledger: Pick<Ledger, 'countOpenByState' | 'countOp
     },
   });
   addHalfMessageGauge(registry, ledger);
+  addNoticeGauges(registry, ledger);
   return {
     countAccepted: (type) => accepted.inc({ type }),
     countReplayed: (type) => replayed.inc({ type }),

@@ -21,6 +21,26 @@ export const OPERATOR_OPERATIONS: readonly Operation[] = [
   ...REPAIR_OPERATIONS,
   {
     method: 'get',
+    path: '/v1/events',
+    id: 'streamNotices',
+    tag: 'operators',
+    summary: 'What people should hear of, as server-sent events: what is parked, dead or stuck, each as it happens.',
+    parameters: [
+      {
+        ...{ name: 'Last-Event-ID', place: 'header', description: 'Only events after this one.' },
+        schema: { type: 'string' },
+      },
+    ],
+    answers: [
+      {
+        ...{ status: 200, description: 'Events named by their `type`; their data is what the webhook is sent.' },
+        ...{ schema: { type: 'string' }, mediaType: 'text/event-stream' },
+      },
+    ],
+    problems: [...V1, 'invalid-request', 'too-many-streams'],
+  },
+  {
+    method: 'get',
     path: '/v1/parked',
     id: 'listParked',
     tag: 'operators',

@@ -18,6 +18,7 @@ import { createLedgerWatcher } from './ledger-watcher.js';
 import { createMetrics } from './metrics.js';
 import { MessagesController } from './messages.controller.js';
 import { MessagesService } from './messages.service.js';
+import { NoticesController } from './notices.controller.js';
 import { OperatorController } from './operator.controller.js';
 import { OperatorService } from './operator.service.js';
 import { OrdersController } from './orders.controller.js';
@@ -144,7 +145,7 @@ function moduleOf(parts: ApiParts): DynamicModule {
     module: ApiModule,
     controllers: [
       ...[OrdersController, PaymentsController, RegistrationsController, MessagesController, OperatorController],
-      ...[RepairsController, SagasController, HealthController, ProblemsController, DocsController],
+      ...[RepairsController, NoticesController, SagasController, HealthController, ProblemsController, DocsController],
     ],
     providers: [
       { provide: PARTS, useValue: parts },

@@ -17,7 +17,8 @@ export function findStuckCause({ state, plan, acceptedAtMs }: OpenSaga, nowMs: n
   const ageMs = nowMs - acceptedAtMs;
   if (state === 'accepted') return ageMs > START_GRACE_MS ? 'not-started' : undefined;
   if (state === 'running') return ageMs > longestWayForwardMs(plan) ? 'overdue' : undefined;
-  if (state === 'compensating') return ageMs > longestWayForwardMs(plan) + longestWayBackMs(plan) ? 'overdue' : undefined;
+  if (state === 'compensating')
+    return ageMs > longestWayForwardMs(plan) + longestWayBackMs(plan) ? 'overdue' : undefined;
   return undefined;
 }
 

@@ -26,12 +26,12 @@ describe('operators act on half messages', () => {
   test('sagas and messages are listed together, newest first, in one shape, and page by page', async () => {
     const ids = [await sagas.parkForward(), await parkMessage(api), await sagas.parkBackward(), await parkMessage(api)];
     const seen: string[] = [];
-    for (let cursor: string | null = ''; cursor !== null;) {
-      const query = `limit=1${cursor === '' ? '' : `&cursor=${cursor}`}`;
-      const { body } = await ask<ParkedPage>(api.url, `/v1/parked?${query}`);
+    const walk = async (cursor: string): Promise<void> => {
+      const { body } = await ask<ParkedPage>(api.url, `/v1/parked?limit=1${cursor}`);
       seen.push(...body.items.map(({ id }) => id));
-      cursor = body.next;
-    }
+      if (body.next !== null) await walk(`&cursor=${body.next}`);
+    };
+    await walk('');
     expect(seen).toEqual(ids.toReversed());
     expect((await listed(`id=${ids[1]}`))[0]).toEqual({
       ...{ kind: 'half-message', id: ids[1], type: 'notes.write', businessKey: null, step: 'message', direction: 'do' },

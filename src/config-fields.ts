@@ -1,0 +1,53 @@
+import { isIP } from 'node:net';
+import { z } from 'zod';
+import { LOG_LEVELS } from './settings.js';
+
+const HOST_NAME = /^(?=.{1,253}$)[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*\.?$/i;
+const isHost = (text: string): boolean => isIP(text) !== 0 || HOST_NAME.test(text);
+
+/** A host name or an IP address. */
+export const Host = z.string().refine(isHost, 'must be a host name or an IP address');
+/** A port. */
+export const Port = z
+  .string()
+  .regex(/^\d{1,5}$/, 'must be a port from 1 to 65535')
+  .transform(Number)
+  .refine((port) => port >= 1 && port <= 65_535, 'must be a port from 1 to 65535');
+/** A whole number above 0. */
+export const Count = z
+  .string()
+  .regex(/^[1-9]\d{0,8}$/, 'must be a whole number from 1 to 999999999')
+  .transform(Number);
+/** A host and a port. */
+export const Address = z.string().refine((text) => {
+  const [, host, port] = /^\[?(.+?)\]?:(\d+)$/.exec(text) ?? [];
+  return host !== undefined && isHost(host) && Port.safeParse(port).success;
+}, "must be 'host:port', e.g. '127.0.0.1:7233'");
+/** A database. */
+export const PostgresUrl = z.url({
+  protocol: /^postgres(ql)?$/,
+  error: "must be a URL such as 'postgres://user:password@host:5432/settle'",
+});
+/** An address of HTTP. */
+export const WebUrl = z.url({ protocol: /^https?$/, error: "must be an 'http://' or 'https://' URL" });
+/** A name. */
+export const Word = z.string().regex(/^[\w.-]{1,200}$/, "must be of letters, digits, '.', '_' and '-' only");
+/** Yes or no. */
+export const Flag = z.enum(['true', 'false'], "must be 'true' or 'false'").transform((text) => text === 'true');
+/** How much is logged. */
+export const LogLevel = z.enum(LOG_LEVELS, `must be one of ${LOG_LEVELS.join(', ')}`);
+/** Keys that a webhook is signed with, as Standard Webhooks writes them: `whsec_` and 24 to 64 bytes in Base64, with commas between. */
+export const WebhookSecrets = z
+  .string()
+  .transform((text) => text.split(',').map((secret) => secret.trim()))
+  .refine((secrets) => secrets.every(isSecret), "must be 'whsec_' and 24 to 64 bytes in Base64; several with commas")
+  .transform((secrets) => secrets.map(bytesOf));
+
+function isSecret(text: string): boolean {
+  const { length } = bytesOf(text);
+  return /^whsec_[A-Za-z0-9+/]+={0,2}$/.test(text) && length >= 24 && length <= 64;
+}
+
+function bytesOf(text: string): Buffer {
+  return Buffer.from(text.slice('whsec_'.length), 'base64');
+}
