@@ -1,9 +1,10 @@
 // Records the histories of half messages that replay.test.ts keeps:
 //   node --import ./test/support/typescript.js test/replay/record-half-messages.ts <temporal address> <postgres url>
 // Run it only for a new kind of ending: a stored history is never replaced, for it stands for the messages in flight.
-import { existsSync, writeFileSync } from 'node:fs';
+import { existsSync, realpathSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { dirname } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { historyToJSON } from '@temporalio/common/lib/proto-utils.js';
 import { migrate } from '../../src/db/migrate.js';
@@ -20,6 +21,7 @@ interface Ending {
 }
 
 let doesRefuse = false;
+let isAway = true;
 
 const silentTwice = (): Producer => {
   let asked = 0;
@@ -32,7 +34,7 @@ const ENDINGS: Readonly<Record<string, Ending>> = {
   'messages-checked-back': { producer: silentTwice() },
   'messages-parked': { producer: () => 'unknown', horizonMs: 300 },
   'messages-operator-confirmed': { producer: () => 'unknown', horizonMs: 300, act: 'confirm' },
-  'messages-asked-again': { producer: silentTwice(), horizonMs: 40, act: 'retry' },
+  'messages-asked-again': { producer: () => (isAway ? 503 : 'committed'), horizonMs: 300, act: 'retry' },
   'messages-resent': { producer: () => 'committed', act: 'resend' },
   'messages-discarded': { producer: () => 'committed', act: 'discard' },
 };
@@ -50,11 +52,13 @@ async function record(half: HalfMessages, name: string, { producer, tell, horizo
   // let the parked workflow come to rest before the late verdict
   if (isParked) await pause(1_000);
   doesRefuse = false;
+  isAway = false;
   if (act) await half.operate(id, act);
   else if (isParked) await half.decide(id, 'committed');
   const handle = half.client.workflow.getHandle(id);
   console.log(name, await handle.result());
   const json = historyToJSON(await handle.fetchHistory())
+    .replaceAll(dirname(realpathSync('node_modules')), '.')
     .replaceAll(process.cwd(), '.')
     .replace(/\d+@[\w.-]+/g, 'recorder');
   writeFileSync(new URL(`./histories/${name}.json`, import.meta.url), `${json}\n`);

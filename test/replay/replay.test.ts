@@ -25,11 +25,15 @@ function load(name: string): StoredHistory {
 }
 
 describe('promise 9: sagas in flight go on under new code', () => {
-  test('there is a history for each way in which the saga of a scenario or a half message can end or wait', () => {
+  test('there is a history for each way in which the saga of a scenario, a half message or a repair can end or wait', () => {
     expect(names.map((name) => name.replace('.json', '')).sort()).toEqual([
+      'messages-asked-again',
       'messages-checked-back',
       'messages-confirmed',
+      'messages-discarded',
+      'messages-operator-confirmed',
       'messages-parked',
+      'messages-resent',
       'messages-rolled-back',
       'orders-cancelled',
       'orders-completed',
@@ -48,6 +52,8 @@ describe('promise 9: sagas in flight go on under new code', () => {
       'registrations-completed',
       'registrations-rejected',
       'registrations-timed-out',
+      'repairs-done',
+      'repairs-interrupted',
     ]);
   });
 
