@@ -10,7 +10,7 @@ export interface SagaRestarter {
   ensureRunning(saga: DueSaga, isOpen: () => Promise<boolean>): Promise<'started' | 'running' | 'settled'>;
   signalCancel(sagaId: string, reason: Reason): Promise<void>;
   signalNews(sagaId: string): Promise<void>;
-  operate(sagaId: string, operation: Operation): Promise<OperationAnswer | 'gone'>;
+  operate(workflowId: string, operation: Operation): Promise<OperationAnswer | 'gone'>;
 }
 
 const BATCH = 200;
@@ -74,8 +74,8 @@ export async function lookAt<Due>(
 
 /** Tells a workflow again what an operator has decided; one that has ended with its saga needs not be told. */
 async function tell(pool: pg.Pool, restarter: SagaRestarter, action: UndeliveredAction): Promise<string> {
-  const { tenantId, sagaId, operation, isSettled } = action;
-  const answer = await restarter.operate(sagaId, operation);
+  const { tenantId, subjectId, operation, isSettled } = action;
+  const answer = await restarter.operate(subjectId, operation);
   if (answer !== 'gone' || isSettled) await markDelivered(pool, { tenantId, actionId: operation.actionId });
   return answer;
 }

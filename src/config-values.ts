@@ -45,3 +45,18 @@ export const Word = z.string().regex(/^[\w.-]{1,200}$/, "must be of letters, dig
 export const Flag = z.enum(['true', 'false'], "must be 'true' or 'false'").transform((text) => text === 'true');
 /** One of pino's levels. */
 export const LogLevel = z.enum(LOG_LEVELS, `must be one of ${LOG_LEVELS.join(', ')}`);
+/** Keys that a webhook is signed with, as Standard Webhooks writes them: `whsec_` and 24 to 64 bytes in Base64, with commas between. */
+export const WebhookSecrets = z
+  .string()
+  .transform((text) => text.split(',').map((secret) => secret.trim()))
+  .refine((secrets) => secrets.every(isSecret), "must be 'whsec_' and 24 to 64 bytes in Base64; several with commas")
+  .transform((secrets) => secrets.map(bytesOf));
+
+function isSecret(text: string): boolean {
+  const { length } = bytesOf(text);
+  return /^whsec_[A-Za-z0-9+/]+={0,2}$/.test(text) && length >= 24 && length <= 64;
+}
+
+function bytesOf(text: string): Buffer {
+  return Buffer.from(text.slice('whsec_'.length), 'base64');
+}

@@ -2,14 +2,26 @@ import { readFileSync } from 'node:fs';
 import { isIP } from 'node:net';
 import { homedir } from 'node:os';
 import { join, resolve } from 'node:path';
-import { parse as parseYaml } from 'yaml';
 import { z } from 'zod';
-import { accounts, inventory, preferences, profiles } from './messages/index.js';
-import { Address, Count, Flag, Host, LogLevel, Port, PostgresUrl, Span, WebUrl, Word } from './config-values.js';
+import { parseRoutes, sampleRoutes } from './config-routes.js';
+import {
+  Address,
+  Count,
+  Flag,
+  Host,
+  LogLevel,
+  Port,
+  PostgresUrl,
+  Span,
+  WebhookSecrets,
+  WebUrl,
+  Word,
+} from './config-values.js';
 import { SETTINGS, type LOG_LEVELS } from './settings.js';
 import type { Setting, SettingName } from './settings.js';
 import { DEFAULT_WINDOWS, type Windows } from './saga/windows.js';
 import type { Routes } from './transports/transport.js';
+import type { WebhookSettings } from './transports/webhook.js';
 
 export { SETTINGS } from './settings.js';
 export type { Setting } from './settings.js';
@@ -58,6 +70,8 @@ export interface Config {
   /** Absolute; for what any installation of this user may share. */
   readonly cacheDir: string;
   readonly routes: Routes;
+  /** Told what people should hear of; unset: nobody is. */
+  readonly webhook?: WebhookSettings;
   /** Sagas that may wait for Temporal before the API answers 503. */
   readonly backlog: number;
   readonly windows: Windows;
@@ -71,16 +85,6 @@ export class ConfigError extends Error {
     super(problems.join('; '));
   }
 }
-
-const RouteFile = z.record(
-  z.string().regex(/^[\w.-]{1,200}$/, 'is no message type'),
-  z.strictObject({
-    transport: z.literal('http').default('http'),
-    url: WebUrl,
-    timeoutMs: z.int().min(1).max(600_000).optional(),
-    ordered: z.boolean().optional(),
-  }),
-);
 
 /** Reads variables one after the other and keeps every problem, so that one start shows all of them. */
 class Reader {
@@ -142,6 +146,7 @@ export function loadConfig(env: NodeJS.ProcessEnv = process.env, overrides: Node
     dataDir: resolve(reader.read('SETTLE_DATA_DIR', z.string()) ?? '.settle'),
     cacheDir: resolve(reader.read('XDG_CACHE_HOME', z.string()) ?? join(homedir(), '.cache'), 'settle'),
     routes: reader.readFile('SETTLE_ROUTES', parseRoutes) ?? sampleRoutes(host, ports),
+    webhook: readWebhook(reader),
     backlog: reader.read('SETTLE_BACKLOG', Count) ?? 10_000,
     windows: readWindows(reader),
     logLevel: reader.read('LOG_LEVEL', LogLevel) ?? 'info',
@@ -155,12 +160,17 @@ export function loadConfig(env: NodeJS.ProcessEnv = process.env, overrides: Node
  *
  * @throws ConfigError
  */
-export function loadClientSettings(env: NodeJS.ProcessEnv = process.env): { url: string; apiKey?: string } {
+export function loadClientSettings(env: NodeJS.ProcessEnv = process.env): {
+  url: string;
+  apiKey?: string;
+  /** False when NO_COLOR is set (no-color.org). */
+  hasColours: boolean;
+} {
   const reader = new Reader(env);
   const url = reader.read('SETTLE_URL', WebUrl) ?? 'http://127.0.0.1:3000';
   const apiKey = reader.read('SETTLE_API_KEY', z.string());
   if (reader.problems.length > 0) throw new ConfigError(reader.problems);
-  return { url, apiKey };
+  return { url, apiKey, hasColours: (env['NO_COLOR'] ?? '') === '' };
 }
 
 /** Whether only processes of this machine can reach what listens on `host`. */
@@ -241,31 +251,13 @@ function readTemporal(reader: Reader, uiPort: number): TemporalConfig {
   };
 }
 
-/** JSON is YAML, so one parser reads both. */
-function parseRoutes(content: Buffer): Routes {
-  const parsed = RouteFile.safeParse(parseYaml(content.toString('utf8'), { maxAliasCount: 0 }));
-  if (parsed.success) return parsed.data;
-  const { path, message } = parsed.error.issues[0] ?? { path: [], message: 'is wrong' };
-  throw new Error(
-    `must map message types to routes { transport: http, url, timeoutMs, ordered }; '${path.join('.')}': ${firstLine(message)}`,
-  );
-}
-
-function sampleRoutes(host: string, ports: Ports): Routes {
-  const reachable = host === '0.0.0.0' ? '127.0.0.1' : host === '::' ? '[::1]' : isIP(host) === 6 ? `[${host}]` : host;
-  const routesTo = (port: number, contracts: Readonly<Record<string, { readonly type: string }>>): Routes =>
-    Object.fromEntries(
-      Object.values(contracts).map(({ type }) => [
-        type,
-        { transport: 'http', url: `http://${reachable}:${port}/messages/${type}` },
-      ]),
-    );
-  return {
-    ...routesTo(ports.inventoryPort, inventory),
-    ...routesTo(ports.accountsPort, accounts),
-    ...routesTo(ports.profilesPort, { ...profiles }),
-    ...routesTo(ports.profilesPort, { ...preferences }),
-  };
+function readWebhook(reader: Reader): WebhookSettings | undefined {
+  const url = reader.read('SETTLE_WEBHOOK_URL', WebUrl);
+  const secrets = reader.read('SETTLE_WEBHOOK_SECRET', WebhookSecrets);
+  if (url !== undefined && secrets) return { url, secrets };
+  if (url !== undefined) reader.refuse('SETTLE_WEBHOOK_SECRET', 'must be set together with SETTLE_WEBHOOK_URL');
+  if (secrets) reader.refuse('SETTLE_WEBHOOK_URL', 'must be set together with SETTLE_WEBHOOK_SECRET');
+  return undefined;
 }
 
 function firstLine(text: string): string {

@@ -2,6 +2,7 @@ import type { Logger } from 'pino';
 import { definitions, startable } from '../workflows/definitions.js';
 import { createHalfMessageStarter } from './api/half-message-starter.js';
 import { createOutboxStarter } from './api/outbox-starter.js';
+import { createRepairStarter } from './api/repair-starter.js';
 import { createSagaStarter } from './api/saga-starter.js';
 import { startApi } from './api/server.js';
 import { createClient, createLazyClient, ensureScanSchedule, ensureSearchAttributes } from './api/temporal.js';
@@ -168,6 +169,8 @@ async function addProducer({ config, roles, logger, wrap }: RolesOptions, stops:
   stops.unshift(() => starter.stop());
   const halfMessages = createHalfMessageStarter({ client, taskQueue: config.temporal.taskQueue, logger });
   stops.unshift(() => halfMessages.stop());
+  const repairs = createRepairStarter({ client, taskQueue: config.temporal.taskQueue, logger });
+  stops.unshift(() => repairs.stop());
   let failed = new Promise<never>(() => undefined);
   if (connection) {
     const prepareTemporal = async (): Promise<void> => {
@@ -182,6 +185,7 @@ async function addProducer({ config, roles, logger, wrap }: RolesOptions, stops:
       restarter: starter,
       halfMessages,
       outbox: createOutboxStarter(client, config.temporal.taskQueue),
+      repairs,
       prepareTemporal,
       logger,
       wrap,
@@ -195,7 +199,7 @@ async function addProducer({ config, roles, logger, wrap }: RolesOptions, stops:
   const api = await startApi({
     ...{ config, pool, definitions: startable, contracts: contractsOf(definitions) },
     events: eventsOf(definitions),
-    ...{ starter, halfMessages, logger, wrap },
+    ...{ starter, halfMessages, repairs, logger, wrap },
   });
   stops.unshift(() => api.stop());
   return { apiUrl: api.url, failed };

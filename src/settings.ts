@@ -98,6 +98,15 @@ export const SETTINGS = [
     default: '30d',
     description: 'how long participants remember what they have applied',
   },
+  {
+    name: 'SETTLE_WEBHOOK_URL',
+    description: 'told what is parked, dead or stuck (Standard Webhooks); unset: nobody is',
+  },
+  {
+    name: 'SETTLE_WEBHOOK_SECRET',
+    secret: true,
+    description: '`whsec_…,…`: signs for the webhook; two while one replaces the other',
+  },
   { name: 'SETTLE_URL', default: 'http://127.0.0.1:3000', description: 'address of the API, for `npx settle`' },
   { name: 'SETTLE_API_KEY', secret: true, description: 'API key, for `npx settle`' },
   { name: 'LOG_LEVEL', default: 'info', description: LOG_LEVELS.map((level) => `\`${level}\``).join(', ') },

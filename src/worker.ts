@@ -11,16 +11,19 @@ import {
 } from '@temporalio/worker';
 import type pg from 'pg';
 import type { Logger } from 'pino';
-import { createScanActivities } from '../activities/ledger-scan.js';
+import { createScanActivities, type ScanDependencies } from '../activities/ledger-scan.js';
 import * as orders from '../activities/orders.js';
 import * as payments from '../activities/payments.js';
 import { createHalfMessageActivities } from '../activities/half-message-activities.js';
 import { scanHalfMessages, type HalfMessageRestarter } from '../activities/half-message-scan.js';
+import { startNoticeRounds } from '../activities/notice-rounds.js';
 import { createOutboxActivities } from '../activities/outbox-activities.js';
 import { scanOutbox, type OutboxRestarter } from '../activities/outbox-scan.js';
 import { withQuickAttempts } from '../activities/quick-attempts.js';
 import { startRelay } from '../activities/relay.js';
 import * as registrations from '../activities/registrations.js';
+import { scanRepairs, type RepairRestarter } from '../activities/repair-scan.js';
+import { createRepairActivities } from '../activities/repairs.js';
 import { createSagaActivities, type ActivityDependencies } from '../activities/saga-activities.js';
 import { scanOperatorActions, scanSagas, type SagaRestarter } from '../activities/scan.js';
 import { definitions } from '../workflows/definitions.js';
@@ -34,7 +37,8 @@ import { listOpenSteps } from './db/saga-scan.js';
 import type { LocalWork } from './saga/local-work.js';
 import { unwrapped, type Wrap } from './saga/wrap.js';
 import { createCheckBackClient } from './transports/check-back.js';
-import { createRouter } from './transports/router.js';
+import { createRouter, type Router } from './transports/router.js';
+import { createWebhook } from './transports/webhook.js';
 import type { Transaction } from './db/pool.js';
 
 /** What a worker is made of. */
@@ -47,6 +51,7 @@ export interface WorkerDependencies {
   readonly restarter: SagaRestarter;
   readonly halfMessages: HalfMessageRestarter;
   readonly outbox: OutboxRestarter;
+  readonly repairs: RepairRestarter;
   /** Sets up what Temporal must have, where it is missing; called every 5 s. */
   readonly prepareTemporal: () => Promise<void>;
   readonly logger: Logger;
@@ -70,7 +75,7 @@ const PREPARE_EVERY_MS = 5_000;
  * @throws Error when a message type has no route, or when open sagas need steps that this release does not have
  */
 export async function startWorker(dependencies: WorkerDependencies): Promise<RunningWorker> {
-  const { config, pool, restarter, halfMessages, outbox, logger, wrap = unwrapped } = dependencies;
+  const { config, pool, restarter, wrap = unwrapped } = dependencies;
   const stopping = new AbortController();
   checkRoutes(config);
   await checkOpenSagas(pool);
@@ -82,17 +87,8 @@ export async function startWorker(dependencies: WorkerDependencies): Promise<Run
     ...createSagaActivities({ pool: byKey, router, definitions, localWorks: wrap('localWorks', localWorks()) }),
     ...createHalfMessageActivities({ pool, router, checkBackClient }),
     ...createOutboxActivities({ pool }),
-    ...createScanActivities({
-      pool,
-      stopping: stopping.signal,
-      looks: {
-        saga: (signal) => scanSagas(pool, restarter, signal),
-        // after the workflows: what is decided for one that was lost is told to the one that takes its place
-        'operator-action': (signal) => scanOperatorActions(pool, restarter, signal),
-        'half-message': (signal) => scanHalfMessages(pool, halfMessages, signal),
-        outbox: (signal) => scanOutbox(pool, outbox, signal),
-      },
-    }),
+    ...createRepairActivities({ pool, restarter, windowMs: config.windows.manualMs }),
+    ...createScanActivities({ pool, stopping: stopping.signal, looks: looksOf(dependencies) }),
   };
   const worker = await Worker.create({
     ...workflowCode(),
@@ -109,25 +105,48 @@ export async function startWorker(dependencies: WorkerDependencies): Promise<Run
     shutdownGraceTime: '10s',
     shutdownForceTime: '15s',
   });
-  const onError = (err: Error): void =>
-    logger.warn({ err }, 'nobody tells of new outbox messages; they are polled for');
   const finished = worker.run();
   const kept = keepPrepared(dependencies, stopping.signal);
-  const upkeep = startUpkeep({ round: (signal) => keepLedger(pool, config.windows, signal), logger });
-  const relay = startRelay({
-    ...{ pool, router, logger },
-    routes: config.routes,
-    listen: (onWake) => listen({ url: config.databaseUrl!, channel: OUTBOX_CHANNEL, onWake, onError }),
-  });
+  const beside = startBeside(dependencies, router);
   return {
     finished,
     stop: once(async () => {
       stopping.abort();
       if (worker.getState() === 'RUNNING') worker.shutdown();
-      await Promise.all([kept, upkeep.stop(), relay.stop(), finished.catch(() => undefined)]);
+      await Promise.all([kept, ...beside.map((each) => each.stop()), finished.catch(() => undefined)]);
       await Promise.all([router.close(), checkBackClient.close(), byKey.end()]);
     }),
   };
+}
+
+/** What the ledger scan looks at, in order. */
+function looksOf({ pool, restarter, halfMessages, outbox, repairs }: WorkerDependencies): ScanDependencies['looks'] {
+  return {
+    saga: (signal) => scanSagas(pool, restarter, signal),
+    // after the workflows: what is decided for one that was lost is told to the one that takes its place
+    'operator-action': (signal) => scanOperatorActions(pool, restarter, signal),
+    'half-message': (signal) => scanHalfMessages(pool, halfMessages, signal),
+    outbox: (signal) => scanOutbox(pool, outbox, signal),
+    repair: (signal) => scanRepairs(pool, repairs, signal),
+  };
+}
+
+/** What runs beside Temporal, and while it is away: the relay of the outbox, what people are told, the upkeep of the ledger. */
+function startBeside(
+  { config, pool, logger }: WorkerDependencies,
+  router: Router,
+): readonly { stop(): Promise<void> }[] {
+  const onError = (err: Error): void =>
+    logger.warn({ err }, 'nobody tells of new outbox messages; they are polled for');
+  return [
+    startRelay({
+      ...{ pool, router, logger },
+      routes: config.routes,
+      listen: (onWake) => listen({ url: config.databaseUrl!, channel: OUTBOX_CHANNEL, onWake, onError }),
+    }),
+    startNoticeRounds({ pool, logger, webhook: config.webhook && createWebhook(config.webhook) }),
+    startUpkeep({ round: (signal) => keepLedger(pool, config.windows, signal), logger }),
+  ];
 }
 
 /**

@@ -1,5 +1,6 @@
 import { condition, continueAsNew, defineSignal, defineUpdate, setHandler, workflowInfo } from '@temporalio/workflow';
 import type { Reason } from '../src/saga/errors.js';
+import type { Operation, OperationAnswer } from '../src/saga/operator.js';
 import {
   afterCheck,
   findHorizonEnd,
@@ -18,15 +19,17 @@ import { showDetails, showState } from './saga-visibility.js';
 /** Tells the verdict that stands in the ledger; it is written there before it is told. */
 export const tellVerdict = defineSignal<[Verdict]>('verdict');
 
-/** Lets a parked message try again; answers whether it was parked. */
-export const retryMessage = defineUpdate<boolean>('retry');
+/** Tells a parked message what an operator has decided; the ledger holds it already. */
+export const operateMessage = defineUpdate<OperationAnswer, [Operation]>('operate');
 
 interface Run {
   readonly start: HalfMessageStart;
   verdict: Verdict | null;
   isParked: boolean;
-  /** How many times an operator has asked for a retry. */
-  retries: number;
+  /** The ids of the actions heard of; each lets it go on. */
+  readonly heard: Set<string>;
+  /** How an operator has ended it, without a delivery of ours. */
+  endedAs?: 'delivered' | 'discarded';
 }
 
 /**
@@ -34,15 +37,23 @@ interface Run {
  * What nobody decides within the horizon, or nobody accepts, is parked and waits for a person; it is never discarded.
  */
 export async function halfMessage(start: HalfMessageStart): Promise<HalfMessageEnd> {
-  const run: Run = { start, verdict: start.verdict, isParked: false, retries: 0 };
+  const run: Run = { start, verdict: start.verdict, isParked: false, heard: new Set() };
   setHandler(tellVerdict, (verdict) => void (run.verdict ??= verdict));
-  setHandler(retryMessage, () => {
-    if (run.isParked) run.retries += 1;
-    return run.isParked;
-  });
+  setHandler(operateMessage, (operation) => operate(run, operation));
   const verdict = await awaitVerdict(run);
   if (verdict === 'committed') await deliver(run);
-  return { messageId: start.messageId, state: verdict === 'committed' ? 'delivered' : 'rolled-back' };
+  return { messageId: start.messageId, state: verdict === 'committed' ? (run.endedAs ?? 'delivered') : 'rolled-back' };
+}
+
+/** Takes an operator's decision. One that comes before the workflow has heard that it is parked counts for that parking. */
+function operate(run: Run, { actionId, action }: Operation): OperationAnswer {
+  if (run.heard.has(actionId)) return 'repeated';
+  run.heard.add(actionId);
+  if (action === 'confirm') run.verdict ??= 'committed';
+  if (action === 'skip') run.endedAs = 'delivered';
+  if (action === 'discard' && run.verdict === 'committed') run.endedAs = 'discarded';
+  if (action === 'discard') run.verdict ??= 'rolled-back';
+  return run.isParked ? 'resumed' : 'noted';
 }
 
 async function awaitVerdict(run: Run): Promise<Verdict> {
@@ -91,15 +102,16 @@ async function deliver(run: Run): Promise<void> {
     } catch (error) {
       const failure = readFailure(error, 'message');
       if (failure.kind === 'unknown' && failure.isCancelled) throw error;
-      await park(run, failure.reason, () => false);
+      await park(run, failure.reason, () => run.endedAs !== undefined);
+      if (run.endedAs) return;
     }
   }
 }
 
-/** Waits, parked, until an operator asks for a retry or the wait is over by itself. */
+/** Waits, parked, until an operator decides or the wait is over by itself. */
 async function park(run: Run, reason: Reason, isOver: () => boolean): Promise<void> {
   const { messageId } = run.start;
-  const seen = run.retries;
+  const seen = run.heard.size;
   const args = { messageId, reason, verdict: run.verdict };
   const standing = await call({ activity: 'parkMessage', args, retry: PERSISTENT_RETRY, summary: 'parked' });
   run.verdict ??= standing;
@@ -107,7 +119,7 @@ async function park(run: Run, reason: Reason, isOver: () => boolean): Promise<vo
   showState('parked', 'message');
   showDetails(`parked: ${reason.message}`);
   run.isParked = true;
-  await condition(() => run.retries > seen || isOver());
+  await condition(() => run.heard.size > seen || isOver());
   run.isParked = false;
   showState('running');
   showDetails('');

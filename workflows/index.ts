@@ -6,3 +6,4 @@ export { registerUser } from './registrations.js';
 export { halfMessage } from './half-message.js';
 export { ledgerScan } from './ledger-scan.js';
 export { outboxMessage } from './outbox.js';
+export { repair } from './repair.js';

@@ -1,5 +1,5 @@
 import { Gauge, type Registry } from 'prom-client';
-import { HALF_MESSAGE_STATES } from '../saga/half-message.js';
+import { OPEN_HALF_MESSAGE_STATES } from '../saga/half-message.js';
 import type { Ledger } from './ledger.js';
 
 /** How old the count may be: scrapers may be many. */
@@ -20,9 +20,7 @@ export function addHalfMessageGauge(registry: Registry, ledger: Pick<Ledger, 'co
       this.reset();
       if (!counts) return;
       takenAtMs = Date.now();
-      for (const state of HALF_MESSAGE_STATES) {
-        if (state !== 'delivered' && state !== 'rolled-back') this.set({ state }, counts.get(state) ?? 0);
-      }
+      for (const state of OPEN_HALF_MESSAGE_STATES) this.set({ state }, counts.get(state) ?? 0);
     },
   });
 }

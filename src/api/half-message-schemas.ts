@@ -1,11 +1,11 @@
 import { z } from 'zod';
 import { text } from '../messages/fields.js';
-import { HALF_MESSAGE_STATES, MAX_BATCH, VERDICTS } from '../saga/half-message.js';
+import { DECIDERS, HALF_MESSAGE_STATES, MAX_BATCH, VERDICTS } from '../saga/half-message.js';
+import { ActionNote, Time } from './view-fields.js';
 
-const Time = z.string().meta({ format: 'date-time', examples: ['2026-01-31T12:00:00.000Z'] });
 const MessageId = z.string().meta({ examples: ['msg_0198c5a0-7e1c-7000-8000-000000000003'] });
 const VerdictName = z.enum(VERDICTS).describe("What became of the producer's local transaction.");
-const DecidedBy = z.enum(['producer', 'check-back']);
+const DecidedBy = z.enum(DECIDERS);
 
 const isPlainWebUrl = (address: string): boolean => {
   const url = URL.canParse(address) ? new URL(address) : undefined;
@@ -77,6 +77,7 @@ export const HalfMessageView = z.object({
         'delivered: the participant has applied it.',
         'rolled-back: will never be delivered.',
         'parked: waits for a person; without a verdict yet, a late one still counts.',
+        'discarded: confirmed, but given up by an operator: it will never be delivered.',
       ].join('\n'),
     ),
   verdict: VerdictName.nullable(),
@@ -92,6 +93,7 @@ export const HalfMessageView = z.object({
   preparedAt: Time,
   updatedAt: Time,
   finishedAt: Time.nullable(),
+  actions: z.array(ActionNote).describe('What operators did about it, in order.'),
   links: z.object({ temporal: z.string().describe('Its workflow in the Temporal Web UI.') }),
 });
 export type HalfMessageView = z.infer<typeof HalfMessageView>;

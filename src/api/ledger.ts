@@ -1,14 +1,16 @@
 import type pg from 'pg';
 import { recordEvent } from '../db/awaited-events.js';
 import { countOpenHalfMessages, decideHalfMessage, findHalfMessage, prepareHalfMessage } from '../db/half-messages.js';
+import { countNotices, countStuck, lastNoticePlace, listNoticesAfter } from '../db/notices.js';
 import { findOrder } from '../db/order-queries.js';
-import { markDelivered, recordOperatorAction } from '../db/operator-actions.js';
+import { listActions, markDelivered, recordOperatorAction } from '../db/operator-actions.js';
 import { countOutbox, findOutboxMessage } from '../db/outbox-queries.js';
-import { listParked } from '../db/parked-queries.js';
+import { listParked } from '../db/parked-items.js';
 import { findPayment } from '../db/payments.js';
 import { findRegistration } from '../db/registrations.js';
-import { listScanCounts } from '../db/scan-counts.js';
+import { cancelRepair, confirmRepair, createRepair, findRepair, listRepairItems } from '../db/repairs.js';
 import { countStrayed } from '../db/retention.js';
+import { listScanCounts } from '../db/scan-counts.js';
 import {
   countOpenByState,
   findEffectEnds,
@@ -40,11 +42,21 @@ const QUERIES = {
   countOpenHalfMessages,
   listScanCounts,
   listParked,
+  listActions,
   recordOperatorAction,
   markDelivered,
   countStrayed,
   findOutboxMessage,
   countOutbox,
+  countStuck,
+  countNotices,
+  listNoticesAfter,
+  lastNoticePlace,
+  createRepair,
+  findRepair,
+  listRepairItems,
+  confirmRepair,
+  cancelRepair,
   ping,
 } as const;
 type Queries = typeof QUERIES;

@@ -74,6 +74,7 @@ export class MessagesService {
     const message = isMessageId(key.messageId) ? await this.parts.ledger.findHalfMessage(key) : undefined;
     if (!message) throw unknownMessage();
     const { uiUrl, namespace } = this.parts.config.temporal;
+    const actions = await this.parts.ledger.listActions({ tenantId: key.tenantId, subjectId: key.messageId });
     return {
       ...message,
       effectKey: messageEffectKey(message.messageId),
@@ -81,6 +82,7 @@ export class MessagesService {
       preparedAt: message.preparedAt.toISOString(),
       updatedAt: message.updatedAt.toISOString(),
       finishedAt: message.finishedAt?.toISOString() ?? null,
+      actions: [...actions],
       links: { temporal: `${uiUrl}/namespaces/${encodeURIComponent(namespace)}/workflows/${message.messageId}` },
     };
   }

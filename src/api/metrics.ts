@@ -2,6 +2,7 @@ import { Counter, Gauge, Histogram, Registry, collectDefaultMetrics } from 'prom
 import { SAGA_STATES } from '../saga/state.js';
 import { addHalfMessageGauge } from './half-message-metrics.js';
 import type { Ledger } from './ledger.js';
+import { addNoticeGauges } from './notice-metrics.js';
 import { addOutboxGauge } from './outbox-metrics.js';
 import { addScanMetrics } from './scan-metrics.js';
 import { addPartitionGauge } from './partition-metrics.js';
@@ -29,13 +30,20 @@ export interface Metrics {
   render(): Promise<{ contentType: string; text: string }>;
 }
 
+/** What the metrics ask of the ledger. */
+type MetricsLedger = Pick<
+  Ledger,
+  | 'countOpenByState'
+  | 'countOpenHalfMessages'
+  | 'countOutbox'
+  | 'countStuck'
+  | 'countNotices'
+  | 'listScanCounts'
+  | 'countStrayed'
+>;
+
 /** The metrics of one API, in a registry of their own. */
-export function createMetrics(
-  ledger: Pick<
-    Ledger,
-    'countOpenByState' | 'countOpenHalfMessages' | 'countOutbox' | 'listScanCounts' | 'countStrayed'
-  >,
-): Metrics {
+export function createMetrics(ledger: MetricsLedger): Metrics {
   const registry = new Registry();
   collectDefaultMetrics({ register: registry });
   const registers = [registry];
@@ -75,6 +83,7 @@ export function createMetrics(
     },
   });
   addHalfMessageGauge(registry, ledger);
+  addNoticeGauges(registry, ledger);
   addOutboxGauge(registry, ledger);
   addScanMetrics(registry, ledger);
   addPartitionGauge(registry, ledger);

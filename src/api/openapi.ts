@@ -2,6 +2,7 @@ import { AWAITED_EVENT_OPERATIONS } from './awaited-event-operations.js';
 import { OPERATIONS, type Answer, type Operation, type Parameter } from './operations.js';
 import { OPERATOR_OPERATIONS } from './operator-operations.js';
 import { OPERATOR_COMPONENTS } from './operator-schemas.js';
+import { REPAIR_COMPONENTS } from './repair-schemas.js';
 import { days, type Windows } from '../saga/windows.js';
 import { PROBLEM_TYPE, PROBLEMS, type ProblemName } from './problems.js';
 import { jsonSchemas, type ComponentName } from './schemas.js';
@@ -35,7 +36,7 @@ export function openApiDocument({ keyMs }: Pick<Windows, 'keyMs'>): OpenApiDocum
     },
     paths,
     components: {
-      schemas: jsonSchemas(OPERATOR_COMPONENTS),
+      schemas: jsonSchemas({ ...OPERATOR_COMPONENTS, ...REPAIR_COMPONENTS }),
       securitySchemes: {
         apiKey: { type: 'http', scheme: 'bearer', description: 'Needed when the installation has API keys.' },
       },

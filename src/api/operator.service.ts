@@ -1,137 +1,120 @@
 import { Inject, Injectable } from '@nestjs/common';
-import type { RecordedAction } from '../db/operator-actions.js';
-import { parkedItems, type ParkedItem, type ParkedRecord } from '../db/parked-queries.js';
-import { effectKey, isSagaId } from '../saga/ids.js';
+import type { OperatorAnswer, RecordedAction } from '../db/operator-actions.js';
+import type { ParkedItem } from '../db/parked-items.js';
+import { subjectKind } from '../saga/subject.js';
+import { days, isBeyondWindow } from '../saga/windows.js';
 import { hashOf } from './canonical-json.js';
-import type {
-  ActionRequest,
-  ActionView,
-  ParkedPage,
-  ParkedQuery,
-  ParkedSagaView,
-  ParkedStepView,
-} from './operator-schemas.js';
+import { checkItem } from './operator-check.js';
+import type { ActionRequest, ActionView, ParkedPage, ParkedQuery, ParkedView } from './operator-schemas.js';
 import { PARTS, type ApiParts } from './parts.js';
 import { ProblemError } from './problems.js';
-import { summaryView, unknownSaga, type SagaKey } from './sagas.service.js';
 import { cursorAfter } from './schemas.js';
+
+/** A saga or message of a tenant. */
+export interface SubjectKey {
+  readonly tenantId: string;
+  readonly id: string;
+}
 
 /** Shows what waits for a person, and does what the person decides. */
 @Injectable()
 export class OperatorService {
   constructor(@Inject(PARTS) private readonly parts: ApiParts) {}
 
-  /** A page of the tenant's parked sagas, newest first. */
-  async list(tenantId: string, { cursor, limit }: ParkedQuery): Promise<ParkedPage> {
-    const found = await this.parts.ledger.listParked({ tenantId, before: cursor, limit: limit + 1 });
-    const sagas = found.slice(0, limit).map(parkedView);
-    const last = sagas.at(-1);
-    return { sagas, next: found.length > limit && last ? cursorAfter(last.sagaId) : null };
+  /** A page of what waits for a person, newest first. */
+  async list(tenantId: string, { cursor, limit, ...filter }: ParkedQuery): Promise<ParkedPage> {
+    const { items, last } = await this.parts.ledger.listParked({ tenantId, filter, before: cursor, limit });
+    const { manualWindowMs } = this.parts;
+    return {
+      items: items.map((item) => parkedView(item, manualWindowMs)),
+      next: last === undefined ? null : cursorAfter(last),
+    };
   }
 
   /**
    * Records an action, then tells the workflow; while that cannot be reached, the scan does.
    *
-   * @throws ProblemError `not-found`, `action-not-legal`, `action-id-reused`, or `invalid-request` for what breaks the contract
+   * @throws ProblemError `not-found`, `action-not-legal`, `may-repeat-effect`, `action-id-reused`, or `invalid-request` for what
+   *   breaks the contract
    */
   async operate(
-    key: SagaKey,
+    { tenantId, id }: SubjectKey,
     body: ActionRequest,
     requestId: string,
   ): Promise<{ view: ActionView; isDelivered: boolean }> {
-    if (!isSagaId(key.sagaId)) throw unknownSaga();
-    const request = { ...key, ...body, requestId, requestHash: hashOf({ ...body, sagaId: key.sagaId }) };
-    const answer = await this.parts.ledger.recordOperatorAction(request, (item) => this.check(item, body));
+    const { ledger, manualWindowMs } = this.parts;
+    const request = { tenantId, subjectId: id, ...body, requestId, requestHash: hashOf({ ...body, sagaId: id }) };
+    const answer = await ledger.recordOperatorAction(request, {
+      check: (item) => checkItem(this.parts, item, body),
+      windowMs: manualWindowMs,
+    });
+    if (answer.kind !== 'recorded') throw this.refusal(answer, id, body);
+    const isDelivered = answer.action.deliveredAt !== null || (await this.deliver(tenantId, answer.action));
+    return { view: actionView(answer.action), isDelivered };
+  }
+
+  private refusal(
+    answer: Exclude<OperatorAnswer, { kind: 'recorded' }>,
+    id: string,
+    { action }: ActionRequest,
+  ): ProblemError {
     switch (answer.kind) {
       case 'unknown':
-        throw unknownSaga();
+        return unknownSubject();
       case 'reused':
-        throw new ProblemError('action-id-reused', 'the actionId was used for another action');
-      case 'illegal': {
+        return new ProblemError('action-id-reused', 'the actionId was used for another action');
+      case 'forgotten':
+        return mayRepeat(answer.ageMs, this.parts.manualWindowMs);
+      default: {
         const { state, legal } = answer.now;
-        const detail = legal.length === 0 ? `the saga is ${state}: no step is parked` : describeLegal(legal, body);
-        throw new ProblemError('action-not-legal', detail, { members: { sagaId: key.sagaId, state, legal } });
-      }
-      case 'recorded': {
-        const isDelivered = answer.action.deliveredAt !== null || (await this.deliver(key.tenantId, answer.action));
-        return { view: actionView(answer.action), isDelivered };
+        const each = legal.map(({ step, actions }) => `'${step}': ${actions.join(', ')}`).join('; ');
+        const detail =
+          legal.length === 0
+            ? `it is ${state}: nothing of it is parked`
+            : `'${action}' is not possible now, or the step must be named; possible are ${each}`;
+        return new ProblemError('action-not-legal', detail, { members: { id, state, legal } });
       }
     }
   }
 
-  /** @throws ProblemError when what is attested or edited is not what the contract says */
-  private check({ step, parked, message }: ParkedItem, body: ActionRequest): void {
-    if (body.action === 'skip') {
-      const isNeeded = parked.action === 'do';
-      if (isNeeded !== (body.result !== undefined)) {
-        throw invalid(
-          '/result',
-          isNeeded ? 'must be given: later steps may read it' : 'must be absent: an undo has none',
-        );
-      }
-      if (isNeeded && step.type !== 'local') this.checkAgainst(step.action, 'result', body.result);
-    }
-    if (body.action === 'edit') this.checkAgainst(message!.type, 'payload', body.payload);
-  }
-
-  /** Of a message either; of an event that a step waits for what it would have said. */
-  private checkAgainst(type: string, member: 'result' | 'payload', value: unknown): void {
-    const { contracts, events } = this.parts;
-    const schema = contracts.get(type)?.[member] ?? events.get(type)?.body;
-    if (!schema) throw invalid(`/${member}`, `cannot be checked: this release has no contract for '${type}'`);
-    const parsed = schema.safeParse(value);
-    if (parsed.success) return;
-    const { path = [], message } = parsed.error.issues[0] ?? { message: 'is wrong' };
-    throw invalid(['', member, ...path.map(String)].join('/'), `breaks the contract of '${type}': ${message}`);
-  }
-
-  private async deliver(tenantId: string, { actionId, sagaId, operation }: RecordedAction): Promise<boolean> {
+  private async deliver(tenantId: string, { actionId, subjectId, operation }: RecordedAction): Promise<boolean> {
     const { starter, ledger, logger } = this.parts;
     try {
-      const answer = await starter.operate(sagaId, operation);
-      if (answer === 'gone' && operation.action !== 'resolve') return false;
+      const answer = await starter.operate(subjectId, operation);
+      if (answer === 'gone' && !ENDING.includes(operation.action)) return false;
       await ledger.markDelivered({ tenantId, actionId });
       return true;
     } catch (error) {
-      logger.warn({ err: error, sagaId, actionId }, 'action not delivered; the ledger scan will');
+      logger.warn({ err: error, sagaId: subjectId, actionId }, 'action not delivered; the ledger scan will');
       return false;
     }
   }
 }
 
-function describeLegal(
-  legal: readonly { step: string; actions: readonly string[] }[],
-  { action }: ActionRequest,
-): string {
-  const each = legal.map(({ step, actions }) => `'${step}': ${actions.join(', ')}`).join('; ');
-  return `'${action}' is not possible now, or the step must be named; possible are ${each}`;
+/** After these nothing is left to do for a workflow that has gone. */
+const ENDING: readonly string[] = ['resolve', 'discard'];
+
+function mayRepeat(ageMs: number, windowMs: number): ProblemError {
+  const detail =
+    `it is ${days(ageMs)} old, and participants are counted on to remember for ${days(windowMs)}: ` +
+    'it may be applied twice, or its undo may find nothing; mayRepeat: true takes that risk';
+  return new ProblemError('may-repeat-effect', detail, { members: { ageMs, windowMs } });
 }
 
-function invalid(pointer: string, detail: string): ProblemError {
-  return new ProblemError('invalid-request', 'the body is not as documented', { errors: [{ pointer, detail }] });
+/** The problem of a saga or message that is not there, or another tenant's. */
+export function unknownSubject(): ProblemError {
+  return new ProblemError('not-found', 'there is no such saga or message');
 }
 
-function parkedView(saga: ParkedRecord): ParkedSagaView {
-  return { ...summaryView(saga), parked: parkedItems(saga).map((item) => stepView(saga.id, item)) };
-}
-
-function stepView(sagaId: string, { step, parked, message, actions }: ParkedItem): ParkedStepView {
-  const { code, message: text, action, at } = parked;
+function parkedView({ stepType: _, since, actions, ...item }: ParkedItem, windowMs: number): ParkedView {
   return {
-    step: step.name,
-    direction: action,
-    action: action === 'do' ? step.action : step.undo!,
-    reason: { code, message: text, step: step.name },
-    since: new Date(at).toISOString(),
-    effectKey: effectKey({ sagaId, step: step.name, action }),
-    attempts: message?.attempts ?? null,
-    revision: message?.revision ?? null,
-    payload: message?.payload ?? null,
-    lastError: message?.lastError ?? null,
+    ...item,
+    since: since.toISOString(),
+    mayRepeat: isBeyondWindow(item.id, Date.now(), windowMs),
     actions: [...actions],
   };
 }
 
-function actionView({ operation: _, deliveredAt: __, at, ...action }: RecordedAction): ActionView {
-  return { ...action, at: at.toISOString() };
+function actionView({ operation: _, deliveredAt: __, at, subjectId, ...action }: RecordedAction): ActionView {
+  return { ...action, kind: subjectKind(subjectId)!, id: subjectId, at: at.toISOString() };
 }

@@ -10,6 +10,7 @@ import type { Backlog } from './backlog.js';
 import type { Ledger } from './ledger.js';
 import type { LedgerWatcher } from './ledger-watcher.js';
 import type { Metrics } from './metrics.js';
+import type { RepairStarter } from './repair-starter.js';
 import type { RouteTable } from './route-table.js';
 import type { SagaStarter } from './saga-starter.js';
 
@@ -31,6 +32,9 @@ export type ApiStarter = Pick<SagaStarter, 'startSoon' | 'signalCancel' | 'signa
 /** What the API asks of the starter of half messages. */
 export type ApiHalfMessages = Pick<HalfMessageStarter, 'tellSoon'>;
 
+/** What the API asks of the starter of repairs. */
+export type ApiRepairs = Pick<RepairStarter, 'startSoon'>;
+
 /** The settings that the API reads. */
 export type ApiConfig = Pick<Config, 'host' | 'port' | 'apiKeys' | 'backlog' | 'temporal' | 'routes' | 'windows'>;
 
@@ -45,6 +49,7 @@ export interface ApiParts {
   readonly ledger: Ledger;
   readonly starter: ApiStarter;
   readonly halfMessages: ApiHalfMessages;
+  readonly repairs: ApiRepairs;
   readonly watcher: LedgerWatcher;
   readonly backlog: Backlog;
   readonly metrics: Metrics;
@@ -52,6 +57,8 @@ export interface ApiParts {
   readonly logger: Logger;
   /** Between the comment lines that keep an event stream open. */
   readonly heartbeatMs: number;
+  /** How old something may be that an operator has sent again without saying that it may repeat the effect. */
+  readonly manualWindowMs: number;
 }
 
 /** The injection token of {@link ApiParts}. */

@@ -96,8 +96,24 @@ export const PROBLEMS = {
   },
   'action-not-legal': {
     status: 409,
-    title: 'The saga does not allow this action now',
+    title: 'The action is not possible now',
     remedy: 'See `legal` for what may be done about each parked step; nothing was changed.',
+  },
+  'may-repeat-effect': {
+    status: 409,
+    title: 'The action may repeat an effect that participants have forgotten',
+    remedy:
+      'Make sure that it was not applied, then send the action again with `mayRepeat: true`; nothing was changed.',
+  },
+  'repair-not-as-previewed': {
+    status: 409,
+    title: 'The confirmation is of another preview',
+    remedy: 'Look at the repair again, then confirm it with its `etag` and `count`; nothing was changed.',
+  },
+  'repair-ended': {
+    status: 409,
+    title: 'The repair is over',
+    remedy: 'See `state`; preview another one for what is still parked.',
   },
   'body-too-large': { status: 413, title: 'The body is too large', remedy: 'Send at most 64 KiB.' },
   'unsupported-media-type': {

@@ -31,12 +31,12 @@ export interface SagaStarter {
   /** Tells a running workflow that the ledger has news for it. A workflow that is gone is the scan's matter. */
   signalNews(sagaId: string): Promise<void>;
   /**
-   * Tells a workflow what an operator has decided, and waits for its answer.
+   * Tells a workflow, of a saga or of a half message, what an operator has decided, and waits for its answer.
    *
    * @returns `gone` when there is no such workflow running
    * @throws when Temporal cannot be reached, or nobody answers in time
    */
-  operate(sagaId: string, operation: Operation): Promise<OperationAnswer | 'gone'>;
+  operate(workflowId: string, operation: Operation): Promise<OperationAnswer | 'gone'>;
   isReachable(): Promise<boolean>;
   /** Waits for the starts under way. */
   stop(): Promise<void>;
@@ -80,8 +80,8 @@ export function createSagaStarter(options: StarterOptions): SagaStarter {
     },
     signalCancel: (sagaId, reason) => signal(client, () => client.workflow.getHandle(sagaId).signal('cancel', reason)),
     signalNews: (sagaId) => signal(client, () => client.workflow.getHandle(sagaId).signal('news')),
-    operate: async (sagaId, operation) => {
-      const handle = client.workflow.getHandle(sagaId);
+    operate: async (workflowId, operation) => {
+      const handle = client.workflow.getHandle(workflowId);
       const args: [Operation] = [operation];
       try {
         return await client.withDeadline(Date.now() + ANSWER_TIMEOUT_MS, () =>

@@ -6,12 +6,12 @@ import { OrderItem, OrderRequest } from '../messages/orders.js';
 import { PaymentRequest } from '../messages/payments.js';
 import { RegistrationRequest } from '../messages/registrations.js';
 import { isSagaId } from '../saga/ids.js';
-import { OPERATOR_ACTIONS } from '../saga/operator.js';
 import type { OperatorComponent } from './operator-schemas.js';
 import { OutboxMessageView } from './outbox-schemas.js';
+import type { RepairComponent } from './repair-schemas.js';
 import { PaymentAcceptedView, PaymentOpenedView, PaymentView } from './payments.schemas.js';
 import { RegistrationAcceptedView, RegistrationView, UserRegisteredView } from './registrations.schemas.js';
-import { ACCEPTED, ReasonView, SagaId, SagaStateName, Time } from './view-fields.js';
+import { ACCEPTED, ActionNote, ReasonView, SagaId, SagaStateName, Time } from './view-fields.js';
 
 const OrderId = z.string().meta({ examples: ['ord_0198c5a0-7e1c-7000-8000-000000000002'] });
 
@@ -116,16 +116,6 @@ export const SagaSummaryView = z.object({
 });
 export type SagaSummaryView = z.infer<typeof SagaSummaryView>;
 
-/** What an operator did, as a saga shows it. */
-export const ActionNote = z.object({
-  actionId: z.string(),
-  step: z.string(),
-  action: z.enum(OPERATOR_ACTIONS),
-  actor: z.string(),
-  reason: z.string(),
-  at: Time,
-});
-
 /** A saga with its steps. */
 export const SagaView = SagaSummaryView.extend({
   parent: ParentView.nullable().describe('The step of another saga that it runs as.'),
@@ -169,12 +159,8 @@ export const PageSize = z
   .transform(Number)
   .refine((limit) => limit >= 1 && limit <= 200, 'must be a whole number from 1 to 200');
 
-/** Where a page begins. */
-export const Cursor = z
-  .string()
-  .max(200)
-  .transform((cursor) => Buffer.from(cursor, 'base64url').toString())
-  .refine(isSagaId, 'must be the `next` of an earlier page');
+/** Where a page of sagas begins. */
+const Cursor = z.string().max(200).transform(readCursor).refine(isSagaId, 'must be the `next` of an earlier page');
 
 /** The query of a list of sagas. */
 export const SagaQuery = z.strictObject({
@@ -189,9 +175,14 @@ export const SagaQuery = z.strictObject({
 });
 export type SagaQuery = z.infer<typeof SagaQuery>;
 
-/** The cursor of the page after a saga. */
-export function cursorAfter(sagaId: string): string {
-  return Buffer.from(sagaId).toString('base64url');
+/** The cursor of the page after a saga, or whatever else has an id. */
+export function cursorAfter(id: string): string {
+  return Buffer.from(id).toString('base64url');
+}
+
+/** The id that a cursor was made of; nonsense when it was not. */
+export function readCursor(cursor: string): string {
+  return Buffer.from(cursor, 'base64url').toString();
 }
 
 /** Whether the process is fit to serve. */
@@ -269,7 +260,7 @@ const COMPONENTS = {
 } as const satisfies Record<string, z.ZodType>;
 
 /** The name of a schema in the OpenAPI document. */
-export type ComponentName = keyof typeof COMPONENTS | OperatorComponent;
+export type ComponentName = keyof typeof COMPONENTS | OperatorComponent | RepairComponent;
 
 /** The schemas as JSON Schema 2020-12, as OpenAPI 3.1 holds them. */
 export function jsonSchemas(more: Readonly<Record<string, z.ZodType>> = {}): Record<ComponentName, object> {

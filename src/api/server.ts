@@ -19,6 +19,7 @@ import { createLedgerWatcher } from './ledger-watcher.js';
 import { createMetrics } from './metrics.js';
 import { MessagesController } from './messages.controller.js';
 import { MessagesService } from './messages.service.js';
+import { NoticesController } from './notices.controller.js';
 import { OperatorController } from './operator.controller.js';
 import { OperatorService } from './operator.service.js';
 import { OrdersController } from './orders.controller.js';
@@ -29,6 +30,7 @@ import {
   type ApiDefinitions,
   type ApiHalfMessages,
   type ApiParts,
+  type ApiRepairs,
   type ApiStarter,
 } from './parts.js';
 import { PaymentsController } from './payments.controller.js';
@@ -37,6 +39,8 @@ import { ProblemFilter } from './problem.filter.js';
 import { ProblemsController } from './problems.controller.js';
 import { RegistrationsController } from './registrations.controller.js';
 import { RegistrationsService } from './registrations.service.js';
+import { RepairsController } from './repairs.controller.js';
+import { RepairsService } from './repairs.service.js';
 import { createRouteTable } from './route-table.js';
 import { SagasController } from './sagas.controller.js';
 import { SagasService } from './sagas.service.js';
@@ -55,6 +59,7 @@ export interface ApiOptions {
   readonly events: EventTable;
   readonly starter: ApiStarter;
   readonly halfMessages: ApiHalfMessages;
+  readonly repairs: ApiRepairs;
   readonly logger: Logger;
   /** Its ports are `ledger` and `starter`. @default handed on as they are */
   readonly wrap?: Wrap;
@@ -78,7 +83,7 @@ class ApiModule {}
  * Serves the HTTP API.
  *
  * @throws Error when the address cannot be listened on
- * @example const api = await startApi({ config, pool, definitions, starter, halfMessages, logger });
+ * @example const api = await startApi({ config, pool, definitions, starter, halfMessages, repairs, logger });
  */
 export async function startApi(options: ApiOptions): Promise<ApiHandle> {
   const parts = assemble(options);
@@ -128,11 +133,13 @@ function assemble({
     ledger,
     starter: wrap('starter', options.starter),
     halfMessages: wrap('halfMessages', options.halfMessages),
+    repairs: wrap('repairs', options.repairs),
     watcher: createLedgerWatcher({ ledger, logger }),
     backlog: createBacklog(ledger, config.backlog),
     metrics: createMetrics(ledger),
     routes: createRouteTable(),
     heartbeatMs: options.heartbeatMs ?? 15_000,
+    manualWindowMs: config.windows.manualMs,
   };
 }
 
@@ -141,12 +148,13 @@ function moduleOf(parts: ApiParts): DynamicModule {
     module: ApiModule,
     controllers: [
       ...[OrdersController, PaymentsController, RegistrationsController, MessagesController, OperatorController],
-      ...[SagasController, AwaitedEventsController, HealthController, ProblemsController, DocsController],
+      ...[RepairsController, NoticesController, SagasController, AwaitedEventsController],
+      ...[HealthController, ProblemsController, DocsController],
     ],
     providers: [
       { provide: PARTS, useValue: parts },
       ...[Intake, OrdersService, PaymentsService, RegistrationsService],
-      ...[MessagesService, SagasService, AwaitedEventsService, OperatorService],
+      ...[MessagesService, SagasService, AwaitedEventsService, OperatorService, RepairsService],
     ],
   };
 }

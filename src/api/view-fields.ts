@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { ALL_ACTIONS } from '../saga/operator.js';
 import { SAGA_STATES } from '../saga/state.js';
 
 /** A moment in ISO 8601. */
@@ -17,3 +18,13 @@ export const ReasonView = z
 
 /** What is said of an answer to an accepted request. */
 export const ACCEPTED = 'Stored durably; it will complete or be undone. Repeating the request brings the same answer.';
+
+/** What an operator did, as a saga or message shows it. */
+export const ActionNote = z.object({
+  actionId: z.string(),
+  step: z.string(),
+  action: z.enum(ALL_ACTIONS),
+  actor: z.string(),
+  reason: z.string(),
+  at: Time,
+});

@@ -1,4 +1,5 @@
 import type { ProblemBody } from '../api/problems.js';
+import { UnreachableError } from './errors.js';
 
 /** Where the API is, and how it knows us. */
 export interface ClientSettings {
@@ -24,7 +25,9 @@ export function createClient({ url, apiKey }: ClientSettings): Client {
       body: body === undefined ? undefined : JSON.stringify(body),
       signal: AbortSignal.timeout(TIMEOUT_MS),
     }).catch((cause: unknown) => {
-      throw new Error(`the API at ${url} cannot be reached: ${reasonOf(cause)}; set --url or SETTLE_URL`, { cause });
+      throw new UnreachableError(`the API at ${url} cannot be reached: ${reasonOf(cause)}; set --url or SETTLE_URL`, {
+        cause,
+      });
     });
     const answer: unknown = await response.json().catch(() => undefined);
     if (response.ok && answer !== undefined) return answer as Answer;

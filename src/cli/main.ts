@@ -1,6 +1,8 @@
 #!/usr/bin/env node
-import { loadClientSettings } from '../config.js';
+import { createInterface } from 'node:readline/promises';
+import { ConfigError, loadClientSettings } from '../config.js';
 import { runCommand } from './commands.js';
+import { exitCodeOf } from './errors.js';
 
 // `npx settle …`: what operators do, over the HTTP API.
 
@@ -8,13 +10,24 @@ import { runCommand } from './commands.js';
 process.stdout.on('error', () => undefined);
 
 try {
+  const { hasColours, ...settings } = loadClientSettings();
   await runCommand(process.argv.slice(2), {
-    settings: loadClientSettings(),
-    print: (text) => void process.stdout.write(`${text}\n`),
-    hasColours: process.stdout.isTTY,
+    settings,
+    print: (text) => void (text !== '' && process.stdout.write(`${text}\n`)),
+    hasColours: hasColours && process.stdout.isTTY,
+    ask: process.stdin.isTTY && process.stdout.isTTY ? ask : undefined,
   });
 } catch (error) {
   const text = error instanceof Error ? error.message : String(error);
   process.stderr.write(`settle: ${text.split('\n')[0] ?? text}\n`);
-  process.exitCode = 1;
+  process.exitCode = error instanceof ConfigError ? 2 : exitCodeOf(error);
+}
+
+async function ask(question: string): Promise<string> {
+  const terminal = createInterface({ input: process.stdin, output: process.stdout });
+  try {
+    return await terminal.question(question);
+  } finally {
+    terminal.close();
+  }
 }

@@ -17,12 +17,24 @@ const COLOURS = {
   compensated: 'yellow',
   parked: 'red',
   compensating: 'yellow',
-  dim: 'dim',
+  done: 'green',
+  delivered: 'green',
+  refused: 'red',
+  skipped: 'yellow',
 } as const;
 
-/** Colours the words that say how a saga stands. */
-export function coloured(line: string): string {
-  return line.replace(/\b(completed|compensated|parked|compensating)\b/, (word) =>
-    styleText(COLOURS[word as keyof typeof COLOURS], word),
+/** Prints lines, the first of them headings, with colours where they are wanted. */
+export function printTable(
+  { print, hasColours }: { readonly print: (text: string) => void; readonly hasColours: boolean },
+  lines: readonly string[],
+): void {
+  print(lines.map((line) => (hasColours ? coloured(line) : line)).join('\n'));
+}
+
+/** Colours the words that say how a saga or a repair stands. */
+function coloured(line: string): string {
+  return line.replace(new RegExp(`\\b(${Object.keys(COLOURS).join('|')})\\b`), (word) =>
+    // the caller knows whether there is a terminal
+    styleText(COLOURS[word as keyof typeof COLOURS], word, { validateStream: false }),
   );
 }

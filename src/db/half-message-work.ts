@@ -100,6 +100,7 @@ export interface ConfirmedMessage {
   /** Whether an operator has confirmed that this revision may repeat its effect. */
   readonly mayRepeat: boolean;
   readonly recordedAt: Date;
+  /** Delivered already, or given up by an operator. */
   readonly isDelivered: boolean;
 }
 
@@ -112,12 +113,12 @@ export async function claimDelivery(pool: pg.Pool, messageId: string): Promise<C
   const { rows } = await pool.query<ConfirmedMessage>({
     name: 'claim-delivery',
     text: `update settle.half_message
-              set attempts = attempts + case state when 'delivered' then 0 else 1 end,
+              set attempts = attempts + case when finished_at is null then 1 else 0 end,
                   state = case state when 'parked' then 'confirmed' else state end, park_reason = null
             where id = $1 and verdict = 'committed'
             returning tenant_id as "tenantId", type, payload, revision,
                       coalesce(may_repeat = revision, false) as "mayRepeat", prepared_at as "recordedAt",
-                      state = 'delivered' as "isDelivered"`,
+                      finished_at is not null as "isDelivered"`,
     values: [messageId],
   });
   return rows[0];

@@ -1,6 +1,6 @@
 import type pg from 'pg';
 import type { Reason } from '../saga/errors.js';
-import type { CheckPlan, HalfMessageStart, HalfMessageState, Verdict } from '../saga/half-message.js';
+import type { CheckPlan, Decider, HalfMessageStart, HalfMessageState, Verdict } from '../saga/half-message.js';
 import { storeOnce } from './store-once.js';
 
 /** A half message as a producer asks for it. */
@@ -35,7 +35,7 @@ export interface HalfMessageRecord {
   readonly type: string;
   readonly state: HalfMessageState;
   readonly verdict: Verdict | null;
-  readonly decidedBy: 'producer' | 'check-back' | null;
+  readonly decidedBy: Decider | null;
   readonly decidedAt: Date | null;
   readonly checkBackUrl: string;
   readonly checks: number;
@@ -51,7 +51,7 @@ export interface HalfMessageRecord {
 /** The verdict that stands, and what the workflow needs to hear of it. */
 export interface StandingVerdict extends HalfMessageStart {
   readonly verdict: Verdict;
-  readonly decidedBy: 'producer' | 'check-back';
+  readonly decidedBy: Decider;
   readonly decidedAt: Date;
   /** Whether it was given by this call. */
   readonly isNew: boolean;

@@ -1,49 +1,37 @@
 import type pg from 'pg';
 import type { Reason } from '../saga/errors.js';
-import { effectKey } from '../saga/ids.js';
-import { RESOLVED_MANUALLY, type Operation, type OperatorAction } from '../saga/operator.js';
-import type { SagaOutcome, SagaState } from '../saga/state.js';
-import { attestEffect, editMessage, reopenEffect } from './operator-changes.js';
-import { lockParked, parkedItems, type LegalNow, type ParkedItem, type ParkedRecord } from './parked-queries.js';
+import { RESOLVED_MANUALLY, sendsAgain, type AnyAction, type Operation } from '../saga/operator.js';
+import { timeOfId } from '../saga/ids.js';
+import { subjectKind, type SubjectKind } from '../saga/subject.js';
+import { isBeyondWindow } from '../saga/windows.js';
+import { openHalfMessage } from './message-operations.js';
+import type { OperatorRequest, Subject } from './operator-subject.js';
+import { versionOf, type ParkedItem } from './parked-items.js';
 import { withTransaction, type Transaction } from './pool.js';
-import { resolveSaga } from './saga-end.js';
-import { recordState } from './saga-store.js';
-
-/** What an operator asks for. */
-export interface OperatorRequest {
-  readonly tenantId: string;
-  readonly sagaId: string;
-  readonly actionId: string;
-  /** Of the whole request: the same id with another one is refused. */
-  readonly requestHash: string;
-  readonly requestId: string;
-  readonly action: OperatorAction;
-  readonly actor: string;
-  readonly reason: string;
-  /** @default the only parked step */
-  readonly step?: string;
-  /** What the attested effect resulted in; with `skip`. */
-  readonly result?: unknown;
-  /** With `resolve`. */
-  readonly outcome?: SagaOutcome;
-  /** With `edit`. */
-  readonly payload?: unknown;
-}
+import { openSaga } from './saga-operations.js';
 
 /** An action as it stands in the ledger. */
 export interface RecordedAction {
   readonly actionId: string;
-  readonly sagaId: string;
+  readonly subjectId: string;
   readonly step: string;
-  readonly action: OperatorAction;
+  readonly action: AnyAction;
   readonly actor: string;
   readonly reason: string;
+  readonly mayRepeat: boolean;
   readonly at: Date;
-  /** The saga's state right after it. */
-  readonly state: SagaState;
+  /** The saga's or message's state right after it. */
+  readonly state: string;
   readonly operation: Operation;
   /** Null until the workflow has answered. */
   readonly deliveredAt: Date | null;
+}
+
+/** A state that an action was refused in, and what would have been accepted. */
+export interface LegalNow {
+  readonly state: string;
+  readonly reason: Reason | null;
+  readonly legal: readonly { readonly step: string; readonly actions: readonly AnyAction[] }[];
 }
 
 /** What became of a request. */
@@ -51,36 +39,63 @@ export type OperatorAnswer =
   | { readonly kind: 'recorded'; readonly action: RecordedAction; readonly isRepeated: boolean }
   | { readonly kind: 'reused' }
   | { readonly kind: 'unknown' }
-  | { readonly kind: 'illegal'; readonly now: LegalNow };
+  /** Not possible now, or no longer as the operator saw it. */
+  | { readonly kind: 'illegal' | 'changed'; readonly now: LegalNow }
+  /** So old that the participant may have forgotten the effect. */
+  | { readonly kind: 'forgotten'; readonly ageMs: number };
 
-const COLUMNS = `id as "actionId", saga_id as "sagaId", step, action, actor, reason, at, after ->> 'state' as state, operation,
-  delivered_at as "deliveredAt"`;
+/** What an action is held against. */
+export interface OperatorRules {
+  /** Throws when what was given does not fit the item; then nothing is recorded. */
+  readonly check: (item: ParkedItem) => void;
+  /** How old a subject may be that is sent again without `mayRepeat`. */
+  readonly windowMs: number;
+}
+
+const COLUMNS = `id as "actionId", subject_id as "subjectId", step, action, actor, reason, may_repeat as "mayRepeat", at,
+  after ->> 'state' as state, operation, delivered_at as "deliveredAt"`;
 
 /** The API tells the workflow at once; when it could not, the scan does after this. */
 const DELIVERY_GRACE = '5 seconds';
 
-/**
- * Records an operator's action and changes the ledger accordingly, in one transaction. An id that is known changes nothing.
- *
- * @param check throws when what was given does not fit the step; then nothing is recorded
- */
+const OPEN: Readonly<Record<SubjectKind, (tx: Transaction, request: OperatorRequest) => Promise<Subject | undefined>>> =
+  {
+    saga: openSaga,
+    'half-message': openHalfMessage,
+  };
+
+/** Records an operator's action and changes the ledger accordingly, in one transaction. An id that is known changes nothing. */
 export async function recordOperatorAction(
   pool: pg.Pool,
   request: OperatorRequest,
-  check: (item: ParkedItem) => void,
+  rules: OperatorRules,
 ): Promise<OperatorAnswer> {
-  const { tenantId, actionId } = request;
+  const { tenantId, actionId, subjectId } = request;
+  const kind = subjectKind(subjectId);
+  if (!kind) return { kind: 'unknown' };
   return withTransaction(pool, async (tx) => {
     await tx.query('select pg_advisory_xact_lock(hashtextextended($1, 0))', [`operator ${tenantId} ${actionId}`]);
     const known = await findAction(tx, request);
     if (known) return known;
-    const saga = await lockParked(tx, request);
-    if (!saga) return { kind: 'unknown' };
-    const item = chooseItem(saga, request);
-    if (!item) return { kind: 'illegal', now: legalNow(saga) };
-    check(item);
-    return { kind: 'recorded', action: await perform(tx, request, item), isRepeated: false };
+    const subject = await OPEN[kind](tx, request);
+    if (!subject) return { kind: 'unknown' };
+    const item = chooseItem(subject.items, request);
+    if (!item) return { kind: 'illegal', now: legalNow(subject) };
+    if (versionOf(item) !== (request.version ?? versionOf(item))) return { kind: 'changed', now: legalNow(subject) };
+    rules.check(item);
+    if (needsConsent(item, request, rules.windowMs))
+      return { kind: 'forgotten', ageMs: Date.now() - timeOfId(item.id)! };
+    return { kind: 'recorded', action: await perform(tx, request, { subject, item }), isRepeated: false };
   });
+}
+
+/** Whether an action may repeat the effect, and nobody has said that it may. */
+export function needsConsent(
+  { kind, id }: ParkedItem,
+  { action, mayRepeat = false }: Pick<OperatorRequest, 'action' | 'mayRepeat'>,
+  windowMs: number,
+): boolean {
+  return !mayRepeat && sendsAgain(kind, action) && isBeyondWindow(id, Date.now(), windowMs);
 }
 
 async function findAction(tx: Transaction, request: OperatorRequest): Promise<OperatorAnswer | undefined> {
@@ -94,35 +109,38 @@ async function findAction(tx: Transaction, request: OperatorRequest): Promise<Op
   return requestHash === request.requestHash ? { kind: 'recorded', action, isRepeated: true } : { kind: 'reused' };
 }
 
-/** The step that is meant, when what is asked for may be done about it. */
-function chooseItem(saga: ParkedRecord, { step, action }: OperatorRequest): ParkedItem | undefined {
-  const items = parkedItems(saga);
-  const meant = step === undefined ? items : items.filter((item) => item.step.name === step);
+/** The item that is meant, when what is asked for may be done about it. */
+function chooseItem(
+  items: readonly ParkedItem[],
+  { step, action }: Pick<OperatorRequest, 'step' | 'action'>,
+): ParkedItem | undefined {
+  const meant = step === undefined ? items : items.filter((item) => item.step === step);
   // the whole saga is meant whichever of its parked steps is named
   const isClear = meant.length === 1 || action === 'resolve' || action === 'compensate';
   return isClear ? meant.find(({ actions }) => actions.includes(action)) : undefined;
 }
 
-function legalNow(saga: ParkedRecord): LegalNow {
-  const legal = parkedItems(saga).map(({ step, actions }) => ({ step: step.name, actions }));
-  return { state: saga.state, reason: saga.reason, legal };
+function legalNow({ state, reason, items }: Subject): LegalNow {
+  return { state, reason, legal: items.map(({ step, actions }) => ({ step, actions })) };
 }
 
-async function perform(tx: Transaction, request: OperatorRequest, item: ParkedItem): Promise<RecordedAction> {
-  const { sagaId } = request;
-  const key = effectKey({ sagaId, step: item.step.name, action: item.parked.action });
+async function perform(
+  tx: Transaction,
+  request: OperatorRequest,
+  { subject, item }: { subject: Subject; item: ParkedItem },
+): Promise<RecordedAction> {
   const operation = operationOf(request, item);
-  const before = await snapshot(tx, sagaId, key);
-  await change(tx, request, { item, operation });
-  const after = await snapshot(tx, sagaId, key);
+  const before = await subject.snapshot(item);
+  await subject.change(request, item, operation);
+  const after = await subject.snapshot(item);
   const { rows } = await tx.query<RecordedAction>(
     `insert into settle.operator_action
-       (tenant_id, id, saga_id, step, action, actor, reason, request_id, request_hash, before, after, operation, due_at)
-     values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, clock_timestamp() + interval '${DELIVERY_GRACE}')
+       (tenant_id, id, subject_id, step, action, actor, reason, request_id, request_hash, before, after, operation, may_repeat, due_at)
+     values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, clock_timestamp() + interval '${DELIVERY_GRACE}')
      returning ${COLUMNS}`,
     [
-      ...[request.tenantId, request.actionId, sagaId, item.step.name, request.action, request.actor, request.reason],
-      ...[request.requestId, request.requestHash, before, after, JSON.stringify(operation)],
+      ...[request.tenantId, request.actionId, item.id, item.step, request.action, request.actor, request.reason],
+      ...[request.requestId, request.requestHash, before, after, JSON.stringify(operation), request.mayRepeat ?? false],
     ],
   );
   return rows[0]!;
@@ -130,52 +148,12 @@ async function perform(tx: Transaction, request: OperatorRequest, item: ParkedIt
 
 function operationOf(request: OperatorRequest, { step }: ParkedItem): Operation {
   const { action, actor, actionId, outcome } = request;
-  const codes: Partial<Record<OperatorAction, string>> = {
+  const codes: Partial<Record<AnyAction, string>> = {
     compensate: 'compensated-by-operator',
     resolve: RESOLVED_MANUALLY,
   };
-  const reason: Reason = { code: codes[action] ?? action, message: `${actor}: ${request.reason}`, step: step.name };
-  return { actionId, action, step: step.name, reason, outcome };
-}
-
-async function change(
-  tx: Transaction,
-  request: OperatorRequest,
-  { item, operation }: { item: ParkedItem; operation: Operation },
-): Promise<void> {
-  const { sagaId } = request;
-  const { step, parked } = item;
-  const effect = { sagaId, step: step.name, action: parked.action } as const;
-  switch (request.action) {
-    case 'resolve':
-      return resolveSaga(tx, { sagaId, outcome: request.outcome!, reason: operation.reason });
-    case 'compensate':
-      await recordState(tx, { sagaId, state: 'compensating', reason: operation.reason, givesUp: step.name });
-      return;
-    case 'edit':
-      await editMessage(tx, effect, request.payload);
-      break;
-    case 'skip':
-      await attestEffect(tx, effect, { ...step, result: parked.action === 'undo' ? null : request.result });
-      break;
-    case 'retry':
-      await reopenEffect(tx, effect);
-  }
-  await recordState(tx, { sagaId, state: parked.action === 'do' ? 'running' : 'compensating', resumes: step.name });
-}
-
-/** What the audit trail shows of before and after; as text, so that numbers stay as they are written. */
-async function snapshot(tx: Transaction, sagaId: string, key: string): Promise<string> {
-  const { rows } = await tx.query<{ snapshot: string }>(
-    `select jsonb_build_object('state', s.state, 'reason', s.reason, 'parked', s.parked,
-              'message', (select to_jsonb(m) - array['id', 'saga_id', 'tenant_id', 'txid']
-                            from settle.message_log m where effect_key = $2),
-              'effect', (select to_jsonb(e) - array['saga_id', 'txid'] from settle.step_effect e where effect_key = $2)
-            )::text as snapshot
-       from settle.saga s where id = $1`,
-    [sagaId, key],
-  );
-  return rows[0]!.snapshot;
+  const reason: Reason = { code: codes[action] ?? action, message: `${actor}: ${request.reason}`, step };
+  return { actionId, action, step, reason, outcome };
 }
 
 /** Notes that a workflow has answered, or that there is none left to tell. */
@@ -190,12 +168,35 @@ export async function markDelivered(
   );
 }
 
+/** What an operator did; the time is ISO 8601. */
+export interface ActionRow {
+  readonly actionId: string;
+  readonly step: string;
+  readonly action: AnyAction;
+  readonly actor: string;
+  readonly reason: string;
+  readonly at: string;
+}
+
+/** What operators did about a saga or message of a tenant, in order. */
+export async function listActions(
+  pool: pg.Pool,
+  { tenantId, subjectId }: Pick<OperatorRequest, 'tenantId' | 'subjectId'>,
+): Promise<readonly ActionRow[]> {
+  const { rows } = await pool.query<Omit<ActionRow, 'at'> & { at: Date }>(
+    `select id as "actionId", step, action, actor, reason, at
+       from settle.operator_action where subject_id = $1 and tenant_id = $2 order by seq`,
+    [subjectId, tenantId],
+  );
+  return rows.map(({ at, ...row }) => ({ ...row, at: at.toISOString() }));
+}
+
 /** An action that its workflow may not have heard of. */
 export interface UndeliveredAction {
   readonly tenantId: string;
-  readonly sagaId: string;
+  readonly subjectId: string;
   readonly operation: Operation;
-  /** Whether the saga has ended: then a workflow that is gone needs not be told. */
+  /** Whether the saga or message has ended: then a workflow that is gone needs not be told. */
   readonly isSettled: boolean;
 }
 
@@ -209,8 +210,10 @@ export async function claimUndelivered(pool: pg.Pool, limit: number): Promise<re
               where delivered_at is null and due_at <= clock_timestamp()
               order by due_at limit $1 for update skip locked) as due
       where a.tenant_id = due.tenant_id and a.id = due.id
-      returning a.tenant_id as "tenantId", a.saga_id as "sagaId", a.operation,
-                (select finished_at is not null from settle.saga s where s.id = a.saga_id) as "isSettled"`,
+      returning a.tenant_id as "tenantId", a.subject_id as "subjectId", a.operation,
+                not exists (select from settle.saga where id = a.subject_id and finished_at is null
+                             union all
+                            select from settle.half_message where id = a.subject_id and finished_at is null) as "isSettled"`,
     [limit],
   );
   return rows;

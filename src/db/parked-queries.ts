@@ -1,10 +1,10 @@
 import type pg from 'pg';
-import type { Reason } from '../saga/errors.js';
-import type { StepAction } from '../saga/ids.js';
+import { sagaId, type StepAction } from '../saga/ids.js';
 import { legalActions, type OperatorAction, type Parked } from '../saga/operator.js';
 import { allSteps, type Plan, type PlanStep } from '../saga/plan.js';
-import type { SagaState } from '../saga/state.js';
+import { uuidOf } from '../saga/subject.js';
 import { effectsOf } from './effects-of.js';
+import type { ParkedQuestion } from './parked-items.js';
 import type { Transaction } from './pool.js';
 import type { SagaSummary } from './saga-queries.js';
 
@@ -30,7 +30,7 @@ export interface ParkedRecord extends SagaSummary {
 }
 
 /** A step that waits for an operator. */
-export interface ParkedItem {
+export interface ParkedStep {
   readonly step: PlanStep;
   readonly parked: Parked;
   /** What the parked direction has sent; absent for a local step, and before a payload was built. */
@@ -48,15 +48,22 @@ const RECORD = `select s.id, s.type, s.business_key as "businessKey", s.state, s
                 from settle.message_log where ${effectsOf('s.id')}), '[]') as messages
     from settle.saga s`;
 
-/** Parked sagas of a tenant, newest first; `before` is the last one of the page before. */
-export async function listParked(
+/** Parked sagas of a tenant, newest first, of which at least one step is as the filter says. */
+export async function listParkedSagas(
   pool: pg.Pool,
-  { tenantId, before, limit }: { tenantId: string; before?: string; limit: number },
+  { tenantId, filter, before, limit }: ParkedQuestion,
 ): Promise<readonly ParkedRecord[]> {
   const { rows } = await pool.query<ParkedRecord>(
     `${RECORD} where s.tenant_id = $1 and s.state = 'parked' and s.finished_at is null and ($2::text is null or s.id < $2)
+        and ($4::text is null or s.id = $4) and ($5::text is null or s.type = $5)
+        and exists (select from jsonb_each(s.parked) as p (step, why)
+                     where ($6::text is null or why ->> 'code' = $6) and ($7::text is null or p.step = $7)
+                       and ($8::float8 is null or (why ->> 'at')::timestamptz <= clock_timestamp() - $8 * interval '1 ms'))
       order by s.id desc limit $3`,
-    [tenantId, before ?? null, limit],
+    [
+      ...[tenantId, before === undefined ? null : sagaId(uuidOf(before)), limit, filter.id ?? null],
+      ...[filter.type ?? null, filter.reason ?? null, filter.step ?? null, filter.olderThanMs ?? null],
+    ],
   );
   return rows;
 }
@@ -77,7 +84,7 @@ export async function lockParked(
 }
 
 /** The steps of a saga that wait for an operator, and what may be done about each. */
-export function parkedItems(saga: ParkedRecord): readonly ParkedItem[] {
+export function parkedSteps(saga: ParkedRecord): readonly ParkedStep[] {
   if (saga.state !== 'parked') return [];
   return allSteps(saga.plan).flatMap((step) => {
     const parked = saga.parked[step.name];
@@ -98,11 +105,4 @@ function mayBePast({ applied, messages }: ParkedRecord, { name, kind }: PlanStep
       return step === name && action === 'do' && attempts > 0 && (status !== 'rejected' || attempts > 1);
     })
   );
-}
-
-/** A state that a refused action was refused in, and what would have been accepted. */
-export interface LegalNow {
-  readonly state: SagaState;
-  readonly reason: Reason | null;
-  readonly legal: readonly { readonly step: string; readonly actions: readonly OperatorAction[] }[];
 }

@@ -93,7 +93,7 @@ async function dropOldWeeks(pool: pg.Pool, beforeMs: number, signal: AbortSignal
 async function holdsOpen(tx: Transaction, week: Week): Promise<boolean> {
   const { rows } = await tx.query<{ isHeld: boolean }>(
     `select exists (${OPEN[week.prefix]})
-         or exists (select from settle.operator_action where saga_id >= $1 and saga_id < $2 and delivered_at is null)
+         or exists (select from settle.operator_action where subject_id >= $1 and subject_id < $2 and delivered_at is null)
          or exists (select from settle.idempotency_key where owner_id >= $1 and owner_id < $2) as "isHeld"`,
     [...boundsOf(week)],
   );

@@ -1,8 +1,9 @@
 import type pg from 'pg';
 import type { Reason } from '../saga/errors.js';
 import type { StepAction } from '../saga/ids.js';
-import type { OperatorAction, Parked } from '../saga/operator.js';
+import type { Parked } from '../saga/operator.js';
 import { PARENT_COMPENSATES } from './child-sagas.js';
+import type { ActionRow } from './operator-actions.js';
 import type { Plan } from '../saga/plan.js';
 import { isTerminal, type ParentStep, type SagaState } from '../saga/state.js';
 import { childrenOf, effectsOf } from './effects-of.js';
@@ -40,16 +41,6 @@ export interface MessageRow {
   readonly lastError: string | null;
   readonly firstSentAt: string | null;
   readonly finishedAt: string | null;
-}
-
-/** What an operator did; the time is ISO 8601. */
-export interface ActionRow {
-  readonly actionId: string;
-  readonly step: string;
-  readonly action: OperatorAction;
-  readonly actor: string;
-  readonly reason: string;
-  readonly at: string;
 }
 
 /** What the ledger knows of an event that a step waits for; times are ISO 8601. */
@@ -103,7 +94,7 @@ export async function findSaga(
     text: `select ${SUMMARY}, s.plan, s.parked,
              coalesce((select jsonb_agg(jsonb_build_object('actionId', id, 'step', step, 'action', action, 'actor', actor,
                                                            'reason', reason, 'at', at) order by seq)
-                         from settle.operator_action where saga_id = $1), '[]') as actions,
+                         from settle.operator_action where subject_id = $1), '[]') as actions,
              coalesce((select jsonb_agg(jsonb_build_object('step', step, 'action', action, 'status', status,
                                                            'reason', reason, 'appliedAt', applied_at))
                          from settle.step_effect where ${effectsOf('$1')}), '[]') as effects,

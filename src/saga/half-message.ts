@@ -4,13 +4,33 @@ import type { Reason } from './errors.js';
  * The states of a half message.
  * ```
  * prepared ─▶ confirmed ─▶ delivered
- *   │  │          └──▶ parked (the participant refused it, or never answered) ─▶ confirmed (an operator's retry)
+ *   │  │          └──▶ parked (the participant refused it, or never answered)
+ *   │  │                  └─▶ confirmed (resent) | delivered (attested) | discarded: an operator's decision
  *   │  └─▶ rolled-back
- *   └─▶ parked (no verdict within the horizon) ─▶ confirmed | rolled-back (a verdict that comes late)
+ *   └─▶ parked (no verdict within the horizon)
+ *          └─▶ confirmed | rolled-back (a late verdict, or an operator's) | prepared (asked after again)
  * ```
  */
-export const HALF_MESSAGE_STATES = ['prepared', 'confirmed', 'delivered', 'rolled-back', 'parked'] as const;
+export const HALF_MESSAGE_STATES = [
+  'prepared',
+  'confirmed',
+  'delivered',
+  'rolled-back',
+  'parked',
+  'discarded',
+] as const;
 export type HalfMessageState = (typeof HALF_MESSAGE_STATES)[number];
+
+/** Those from which something is still to happen. */
+export const OPEN_HALF_MESSAGE_STATES = [
+  'prepared',
+  'confirmed',
+  'parked',
+] as const satisfies readonly HalfMessageState[];
+
+/** Who gave a verdict. */
+export const DECIDERS = ['producer', 'check-back', 'operator'] as const;
+export type Decider = (typeof DECIDERS)[number];
 
 /** What became of the producer's local transaction. The first verdict is final. */
 export const VERDICTS = ['committed', 'rolled-back'] as const;
@@ -108,5 +128,5 @@ export interface HalfMessageStart {
 /** The result of a half message's workflow, as the Temporal Web UI shows it. */
 export interface HalfMessageEnd {
   readonly messageId: string;
-  readonly state: 'delivered' | 'rolled-back';
+  readonly state: 'delivered' | 'rolled-back' | 'discarded';
 }

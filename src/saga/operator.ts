@@ -1,6 +1,7 @@
 import type { Reason } from './errors.js';
 import type { StepAction } from './ids.js';
 import type { PlanStep } from './plan.js';
+import type { SubjectKind } from './subject.js';
 import type { SagaOutcome } from './state.js';
 
 /**
@@ -17,6 +18,25 @@ import type { SagaOutcome } from './state.js';
 export const OPERATOR_ACTIONS = ['retry', 'skip', 'compensate', 'resolve', 'edit'] as const;
 export type OperatorAction = (typeof OPERATOR_ACTIONS)[number];
 
+/**
+ * What an operator may do about a parked message.
+ *
+ * | action | what it does |
+ * |---|---|
+ * | retry | asks its producer for the verdict again |
+ * | confirm | gives the verdict that the producer did not give: it is delivered |
+ * | resend | sends it again, under the same effect key and a higher revision |
+ * | edit | another payload under the same effect key and a higher revision, then resend |
+ * | skip | attests that its effect is there; it is not sent again |
+ * | discard | gives it up: without a verdict it is rolled back, with one it is never delivered |
+ */
+export const MESSAGE_ACTIONS = ['retry', 'confirm', 'resend', 'edit', 'skip', 'discard'] as const;
+export type MessageAction = (typeof MESSAGE_ACTIONS)[number];
+
+/** Everything that an operator may do about something. */
+export const ALL_ACTIONS = [...new Set([...OPERATOR_ACTIONS, ...MESSAGE_ACTIONS])] as const;
+export type AnyAction = OperatorAction | MessageAction;
+
 /** The code of the reason with which a person has ended a saga. */
 export const RESOLVED_MANUALLY = 'resolved-manually';
 
@@ -31,8 +51,8 @@ export interface Parked extends Reason {
 /** What a workflow is told: the ledger holds the change already, so that hearing it late or twice does no harm. */
 export interface Operation {
   readonly actionId: string;
-  readonly action: OperatorAction;
-  /** The parked step that it was decided for. */
+  readonly action: AnyAction;
+  /** The parked step that it was decided for; of a message always `message`. */
   readonly step: string;
   /** Who said why, as a saga shows it. */
   readonly reason: Reason;
@@ -40,7 +60,7 @@ export interface Operation {
   readonly outcome?: SagaOutcome;
 }
 
-/** How a workflow answers: the step goes on; it will as soon as it parks; it was told before. */
+/** How a workflow answers: the step, or the message, goes on; it will as soon as it parks; it was told before. */
 export type OperationAnswer = 'resumed' | 'noted' | 'repeated';
 
 /** What the choice of actions depends on. */
@@ -67,4 +87,18 @@ export function legalActions({ step, parked, hasMessage, hasPassedPivot }: Parke
     edit: isReachable && hasMessage,
   };
   return OPERATOR_ACTIONS.filter((action) => legal[action]);
+}
+
+/** What an operator may do about a parked message: one without a verdict waits for it, one with a verdict for its delivery. */
+export function legalMessageActions(hasVerdict: boolean): readonly MessageAction[] {
+  return hasVerdict ? ['resend', 'edit', 'skip', 'discard'] : ['retry', 'confirm', 'discard'];
+}
+
+/** Actions after which a participant is asked for an effect, or its undo, that it may have seen before. */
+const SENDING: readonly AnyAction[] = ['retry', 'resend', 'edit', 'compensate'];
+
+/** Whether an action may come to a participant that has been asked before. */
+export function sendsAgain(kind: SubjectKind, action: AnyAction): boolean {
+  // a message without a verdict was never sent: its retry asks the producer
+  return SENDING.includes(action) && !(kind !== 'saga' && action === 'retry');
 }

@@ -1,83 +1,19 @@
 import { execFile } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Client, Connection } from '@temporalio/client';
-import { stringify } from 'yaml';
 import type { ActionView } from '../../src/api/operator-schemas.js';
-import type { SagaView } from '../../src/api/schemas.js';
-import { loadConfig } from '../../src/config.js';
-import { findFreePorts } from '../../src/dev/ports.js';
-import { openWarehouse, type Warehouse } from '../support/closable-warehouse.js';
-import { useDatabase, usePool } from '../support/databases.js';
+import { usePool } from '../support/databases.js';
 import { eventually } from '../support/eventually.js';
-import { runMain, startMain, type MainProcess } from '../support/processes.js';
-import { openShop, type Shop } from '../support/shop.js';
+import { useWarehouseStack } from '../support/warehouse-stack.js';
 
 const CLI = fileURLToPath(new URL('../../dist/src/cli/main.js', import.meta.url));
-const producer = useDatabase('producer');
-const inventory = useDatabase('inventory');
-const accounts = useDatabase('accounts');
-const profiles = useDatabase('profiles');
-const ledger = usePool(producer);
-const folder = mkdtempSync(join(tmpdir(), 'settle-test-'));
-let [api, worker, participants]: MainProcess[] = [];
-let warehouse: Warehouse;
-let env: Record<string, string>;
-let url: string;
-let shop: Shop;
-
-const route = (address: string): object => ({ transport: 'http', url: address });
-
-beforeAll(async () => {
-  const port = await findFreePorts(7);
-  url = `http://127.0.0.1:${port}`;
-  env = {
-    ...{ PORT: `${port}`, DATABASE_URL: producer.url, SETTLE_ROUTES: join(folder, 'routes.yml') },
-    ...{ SETTLE_INVENTORY_DATABASE_URL: inventory.url, SETTLE_ACCOUNTS_DATABASE_URL: accounts.url },
-    SETTLE_PROFILES_DATABASE_URL: profiles.url,
-    ...{ TEMPORAL_ADDRESS: process.env.SETTLE_TEST_TEMPORAL_ADDRESS!, SETTLE_TASK_QUEUE: `operator-${randomUUID()}` },
-  };
-  warehouse = await openWarehouse(inventory.url);
-  const stock = ['inventory.deduct', 'inventory.release'].map((type) => [
-    type,
-    route(`${warehouse.url}/messages/${type}`),
-  ]);
-  const routes = { ...loadConfig({ PORT: `${port}` }).routes, ...Object.fromEntries(stock) };
-  writeFileSync(env['SETTLE_ROUTES']!, stringify(routes));
-  expect(await runMain({ args: ['migrate', '--seed'], env })).toMatchObject({ code: 0 });
-  [participants, worker, api] = await Promise.all(
-    ['participants', 'worker', 'api'].map((role) => startMain({ args: [role], env })),
-  );
-  shop = openShop(url);
-});
-
-afterAll(async () => {
-  await warehouse.stop();
-  for (const main of [api, worker, participants]) await main!.kill('SIGTERM');
-  rmSync(folder, { recursive: true });
-});
-
-const untilParked = (sagaId: string): Promise<SagaView> =>
-  eventually(async () => {
-    const saga = await shop.saga(sagaId);
-    expect(saga.state).toBe('parked');
-    return saga;
-  });
-
-/** An order without money, whose stock is not taken back: or one whose stock cannot be taken. */
-const park = async (refuses: 'deduct' | 'release'): Promise<string> => {
-  warehouse.refuses = refuses;
-  const { body } = await shop.order({ customerId: refuses === 'release' ? 'c-poor' : 'c-1' });
-  await untilParked(body.sagaId);
-  warehouse.refuses = 'nothing';
-  return body.sagaId;
-};
+const stack = useWarehouseStack();
+const ledger = usePool(stack.ledger);
+const { park } = stack;
 
 const act = async (sagaId: string, change: object): Promise<{ status: number; body: ActionView }> => {
-  const response = await fetch(`${url}/v1/sagas/${sagaId}/actions`, {
+  const response = await fetch(`${stack.url}/v1/sagas/${sagaId}/actions`, {
     method: 'POST',
     headers: { 'content-type': 'application/json' },
     body: JSON.stringify({ actionId: randomUUID(), actor: 'ann', reason: 'called the warehouse', ...change }),
@@ -95,12 +31,19 @@ describe('an undo that was refused is repaired', () => {
     ['resolve', { outcome: 'compensated' }, ['deduct book'], 'resolved-manually'],
   ])('by %s', async (action, change, applied, code) => {
     const sagaId = await park('release');
-    expect((await shop.saga(sagaId)).steps[1]).toMatchObject({ status: 'parked', parkReason: { code: 'closed' } });
+    expect((await stack.shop.saga(sagaId)).steps[1]).toMatchObject({
+      status: 'parked',
+      parkReason: { code: 'closed' },
+    });
     expect(await act(sagaId, { action, ...change })).toMatchObject({ status: 200 });
-    expect(await shop.settled(sagaId)).toMatchObject({ state: 'compensated', reason: { code }, actions: [{ action }] });
-    expect(warehouse.applied.get(sagaId)).toEqual(applied);
+    expect(await stack.shop.settled(sagaId)).toMatchObject({
+      state: 'compensated',
+      reason: { code },
+      actions: [{ action }],
+    });
+    expect(stack.warehouse.applied.get(sagaId)).toEqual(applied);
     const { rows } = await ledger.query(
-      'select before, after, delivered_at from settle.operator_action where saga_id = $1',
+      'select before, after, delivered_at from settle.operator_action where subject_id = $1',
       [sagaId],
     );
     expect(rows).toMatchObject([
@@ -118,15 +61,15 @@ describe('a step that is parked on its way forward is repaired', () => {
   ])('by %s', async (action, change, state, applied) => {
     const sagaId = await park('deduct');
     expect(await act(sagaId, { action, ...change })).toMatchObject({ status: 200 });
-    expect(await shop.settled(sagaId)).toMatchObject({ state });
-    expect(warehouse.applied.get(sagaId)).toEqual(applied);
+    expect(await stack.shop.settled(sagaId)).toMatchObject({ state });
+    expect(stack.warehouse.applied.get(sagaId)).toEqual(applied);
   });
 });
 
 test('a resolved saga leaves no workflow behind', async () => {
   const sagaId = await park('release');
   await act(sagaId, { action: 'resolve', outcome: 'compensated' });
-  const connection = await Connection.connect({ address: env['TEMPORAL_ADDRESS']! });
+  const connection = await Connection.connect({ address: process.env.SETTLE_TEST_TEMPORAL_ADDRESS! });
   await eventually(async () => {
     const { status } = await new Client({ connection }).workflow.getHandle(sagaId).describe();
     expect(status.name).toBe('COMPLETED');
@@ -140,22 +83,22 @@ test('of several operators at once one decides, and repeating the action changes
   const answers = await Promise.all(actions.map((action) => act(sagaId, action)));
   const winner = answers.findIndex(({ status }) => status === 200);
   expect(answers.filter(({ status }) => status === 409)).toHaveLength(5);
-  await shop.settled(sagaId);
+  await stack.shop.settled(sagaId);
   expect(await act(sagaId, actions[winner]!)).toEqual(answers[winner]);
-  expect(warehouse.applied.get(sagaId)).toEqual(['deduct book', 'release book']);
-  expect((await shop.saga(sagaId)).actions).toHaveLength(1);
+  expect(stack.warehouse.applied.get(sagaId)).toEqual(['deduct book', 'release book']);
+  expect((await stack.shop.saga(sagaId)).actions).toHaveLength(1);
 });
 
 test('an action that no worker can hear stands, and is delivered when one is back', async () => {
   const sagaId = await park('release');
-  await worker!.kill('SIGKILL');
+  await stack.kill('worker');
   expect((await act(sagaId, { action: 'retry' })).status).toBe(202);
-  worker = await startMain({ args: ['worker'], env });
-  expect(await shop.settled(sagaId)).toMatchObject({ state: 'compensated' });
+  await stack.start('worker');
+  expect(await stack.shop.settled(sagaId)).toMatchObject({ state: 'compensated' });
   await eventually(
     async () => {
       const { rows } = await ledger.query(
-        'select 1 from settle.operator_action where saga_id = $1 and delivered_at is null',
+        'select 1 from settle.operator_action where subject_id = $1 and delivered_at is null',
         [sagaId],
       );
       expect(rows).toEqual([]);
@@ -167,7 +110,7 @@ test('an action that no worker can hear stands, and is delivered when one is bac
 describe('npx settle', () => {
   const settle = (...args: string[]): Promise<{ code: number; stdout: string; stderr: string }> =>
     new Promise((resolve) => {
-      const options = { env: { PATH: process.env['PATH'], SETTLE_URL: url } };
+      const options = { env: { PATH: process.env['PATH'], SETTLE_URL: stack.url } };
       execFile(process.execPath, [CLI, ...args], options, (error, stdout, stderr) => {
         resolve({ code: typeof error?.code === 'number' ? error.code : 0, stdout, stderr });
       });
@@ -180,11 +123,13 @@ describe('npx settle', () => {
       new RegExp(`${sagaId} .*stock/undo .*retry,skip,resolve,edit .*closed: the warehouse`),
     );
     expect(listed.stdout).not.toContain('\u001b');
-    expect((await settle('show', sagaId)).stdout).toContain("parked at 'stock': the warehouse is closed (closed)");
+    const parkedView = (await settle('show', sagaId)).stdout;
+    expect(parkedView).toContain("parked at 'stock': the warehouse is closed (closed)");
+    expect(parkedView).toContain('possible: retry, skip, resolve, edit');
     const retried = await settle('retry', sagaId, '--reason', 'it is open again', '--actor', 'bob');
     expect(retried).toMatchObject({ code: 0, stderr: '' });
     expect(retried.stdout).toContain(`${sagaId} is compensating: retry 'stock' by bob`);
-    await shop.settled(sagaId);
+    await stack.shop.settled(sagaId);
     const shown = (await settle('show', sagaId)).stdout;
     expect(shown).toContain("bob: retry 'stock', it is open again");
     expect(shown).toMatch(/stock +inventory\.release +undone/);
@@ -193,17 +138,43 @@ describe('npx settle', () => {
     expect((await settle('list', '--state', 'compensated')).stdout).toContain(sagaId);
   });
 
+  test('previews a repair, makes its calls once it is confirmed, and shows what became of each', async () => {
+    const ids = [await park('release'), await park('release')];
+    const given = ['retry', '--code', 'closed', '--reason', 'it is open again'];
+    const previewed = await settle('repair', ...given);
+    for (const id of ids) expect(previewed.stdout).toMatch(new RegExp(`${id} +stock +retry +planned`));
+    const repairId = /settle repair confirm (rp_\S+)/.exec(previewed.stdout)![1]!;
+    expect((await stack.shop.saga(ids[0]!)).state).toBe('parked');
+    expect(await settle('repair', 'confirm', repairId)).toMatchObject({ code: 0, stderr: '' });
+    await eventually(async () => {
+      expect((await settle('repair', 'show', repairId)).stdout).toContain(
+        `${repairId} is done: retry on 2 (0 planned, 2 done`,
+      );
+    });
+    for (const id of ids) expect((await stack.shop.settled(id)).state).toBe('compensated');
+    expect((await settle('repair', 'cancel', repairId)).stderr).toContain('the repair is done');
+    const nothing = JSON.parse((await settle('repair', ...given, '--yes', '--json')).stdout) as object;
+    expect(nothing).toMatchObject({ count: 0, action: 'retry' });
+  });
+
   test.each([
-    [['retry', 'sg_x'], "settle: 'retry' needs --reason"],
-    [['retry', 'sg_x', '--reason', 'why'], 'settle: there is no such saga'],
-    [['show'], "settle: 'show' needs the id of a saga"],
-    [['explode'], "settle: 'explode' is no command"],
-    [['list', '--nonsense'], "settle: Unknown option '--nonsense'"],
-    [['skip', 'sg_x', '--reason', 'why', '--result', '{'], 'settle: --result is no JSON'],
-    [['list', '--url', 'http://127.0.0.1:1'], 'settle: the API at http://127.0.0.1:1 cannot be reached'],
-  ])('says in one line what is wrong with %j', async (args, message) => {
+    [['retry', 'sg_x'], 2, "settle: 'retry' needs --reason"],
+    [['retry', 'sg_x', '--reason', 'why'], 1, 'settle: there is no such saga'],
+    [['resend', 'msg_x', '--reason', 'why'], 1, 'settle: there is no such saga or message'],
+    [['show'], 2, "settle: 'show' needs the id of a saga"],
+    [['show', 'a', 'b'], 2, "settle: 'b' is too much"],
+    [['explode'], 2, "settle: 'explode' is no command"],
+    [['list', '--nonsense'], 2, "settle: Unknown option '--nonsense'"],
+    [['list', '--older-than', 'long'], 2, 'settle: --older-than must be such as'],
+    [['repair'], 2, "settle: 'repair' needs an action"],
+    [['repair', 'retry'], 2, "settle: 'retry' needs --reason"],
+    [['repair', 'retry', '--reason', 'why', '--limit', 'x'], 2, 'settle: --limit must be a whole number'],
+    [['repair', 'show', 'rp_x'], 1, 'settle: there is no such repair'],
+    [['skip', 'sg_x', '--reason', 'why', '--result', '{'], 2, 'settle: --result is no JSON'],
+    [['list', '--url', 'http://127.0.0.1:1'], 3, 'settle: the API at http://127.0.0.1:1 cannot be reached'],
+  ])('says in one line what is wrong with %j, and ends with %d', async (args, exitCode, message) => {
     const { code, stdout, stderr } = await settle(...args);
-    expect({ code, stdout, lines: stderr.split('\n').length }).toEqual({ code: 1, stdout: '', lines: 2 });
+    expect({ code, stdout, lines: stderr.split('\n').length }).toEqual({ code: exitCode, stdout: '', lines: 2 });
     expect(stderr).toContain(message);
   });
 });

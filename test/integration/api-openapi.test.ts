@@ -1,4 +1,5 @@
 import type { OpenApiDocument } from '../../src/api/openapi.js';
+import type { RepairView } from '../../src/api/repair-schemas.js';
 import { GOOD_ORDER, postOrder, startTestApi, type TestApi } from '../support/api.js';
 import { useDatabase } from '../support/databases.js';
 import { conformsTo } from '../support/json-schema.js';
@@ -60,6 +61,9 @@ describe('the OpenAPI document', () => {
       orderId: string;
     };
     const { sagaId, orderId } = accepted;
+    const repair = { action: 'retry', actor: 'ann', reason: 'called' };
+    const previewed = await fetch(`${api.url}/v1/repairs`, jsonPost({ ...repair, query: {} }, {}));
+    const { repairId, etag } = (await previewed.json()) as RepairView;
     const calls: readonly [method: string, path: string, template: string, init?: RequestInit][] = [
       ['post', '/v1/orders', '/v1/orders', jsonPost({}, { 'idempotency-key': 'documented' })],
       ['post', '/v1/orders', '/v1/orders', jsonPost(order, { 'idempotency-key': 'documented' })],
@@ -83,6 +87,16 @@ describe('the OpenAPI document', () => {
       ['post', `/v1/sagas/${sagaId}/actions`, '/v1/sagas/{id}/actions', jsonPost(retry, {})],
       ['post', '/v1/sagas/x/actions', '/v1/sagas/{id}/actions', jsonPost(retry, {})],
       ['post', `/v1/sagas/${sagaId}/actions`, '/v1/sagas/{id}/actions', jsonPost({}, {})],
+      ['post', '/v1/messages/x/actions', '/v1/messages/{id}/actions', jsonPost(retry, {})],
+      ['post', '/v1/repairs', '/v1/repairs', jsonPost({ ...repair, query: {} }, {})],
+      ['post', '/v1/repairs', '/v1/repairs', jsonPost(repair, {})],
+      ['get', `/v1/repairs/${repairId}`, '/v1/repairs/{id}'],
+      ['get', '/v1/repairs/x', '/v1/repairs/{id}'],
+      ['get', '/v1/repairs/x?limit=x', '/v1/repairs/{id}'],
+      ['post', `/v1/repairs/${repairId}/confirm`, '/v1/repairs/{id}/confirm', jsonPost({ etag, count: 9 }, {})],
+      ['post', `/v1/repairs/${repairId}/confirm`, '/v1/repairs/{id}/confirm', jsonPost({ etag, count: 0 }, {})],
+      ['post', `/v1/repairs/${repairId}/cancel`, '/v1/repairs/{id}/cancel', { method: 'POST' }],
+      ['post', '/v1/repairs/x/cancel', '/v1/repairs/{id}/cancel', { method: 'POST' }],
       ['get', '/problems/not-found', '/problems/{name}'],
       ['get', '/problems/x', '/problems/{name}'],
       ['get', '/health/live', '/health/live'],

@@ -106,20 +106,58 @@ test('a parked message is asked after again when an operator says so', async () 
   const id = await half.prepare({ producer: () => (isBack ? 'committed' : 503), plan: { horizonMs: 200 } });
   await inState(id, 'parked');
   isBack = true;
-  const handle = half.client.workflow.getHandle(id);
-  await eventually(async () => expect(await handle.executeUpdate<boolean, []>('retry')).toBe(true));
-  await inState(id, 'delivered');
+  await half.operate(id, 'retry');
+  expect(await inState(id, 'delivered')).toMatchObject({ decidedBy: 'check-back' });
 });
 
-test('a message that its participant refuses is parked, and delivered once an operator has mended it', async () => {
-  const id = await half.prepare({ producer: silent, payload: { amount: 13 } });
-  await half.decide(id, 'committed');
-  expect(await inState(id, 'parked')).toMatchObject({ verdict: 'committed', parkReason: { code: 'unlucky' } });
-  await half.pool.query(`update settle.half_message set payload = '{"amount":14}', revision = 1 where id = $1`, [id]);
-  const handle = half.client.workflow.getHandle(id);
-  await eventually(async () => expect(await handle.executeUpdate<boolean, []>('retry')).toBe(true));
-  await inState(id, 'delivered');
-  expect(await notedAmount(notes, id)).toBe(14);
+describe('a message whose producer never says is decided by an operator', () => {
+  test.each([
+    ['confirm', 'delivered', 'committed', 5],
+    ['discard', 'rolled-back', 'rolled-back', 0],
+  ] as const)('%s: it is %s', async (action, state, verdict, amount) => {
+    const id = await half.prepare({ producer: silent, plan: { horizonMs: 200 } });
+    await inState(id, 'parked');
+    await half.operate(id, action);
+    expect(await inState(id, state)).toMatchObject({ verdict, decidedBy: 'operator', parkReason: null });
+    expect(await eventually(() => half.client.workflow.getHandle(id).result())).toEqual({ messageId: id, state });
+    expect(await notedAmount(notes, id)).toBe(amount);
+    expect(await half.decide(id, 'committed')).toBe(verdict);
+  });
+});
+
+describe('a message that its participant refuses is parked, until an operator', () => {
+  const refused = async (): Promise<string> => {
+    const id = await half.prepare({ producer: silent, payload: { amount: 13 } });
+    await half.decide(id, 'committed');
+    expect(await inState(id, 'parked')).toMatchObject({ verdict: 'committed', parkReason: { code: 'unlucky' } });
+    return id;
+  };
+
+  test('edits it: another payload under the same key', async () => {
+    const id = await refused();
+    await half.operate(id, 'edit', { payload: { amount: 14 } });
+    await inState(id, 'delivered');
+    expect(await notedAmount(notes, id)).toBe(14);
+  });
+
+  test('resends it, which the participant looks at anew', async () => {
+    const id = await refused();
+    await half.operate(id, 'resend');
+    await eventually(async () => expect(await half.find(id)).toMatchObject({ state: 'parked', attempts: 2 }));
+    const { rows } = await notes.query('select revision, status from notes.inbox where saga_id = $1', [id]);
+    expect(rows).toEqual([{ revision: 1, status: 'rejected' }]);
+  });
+
+  test.each([
+    ['skip', 'delivered', { result: { by: 'hand' } }],
+    ['discard', 'discarded', {}],
+  ] as const)('ends it by %s: it is %s, and not sent again', async (action, state, given) => {
+    const id = await refused();
+    await half.operate(id, action, given);
+    expect(await eventually(() => half.client.workflow.getHandle(id).result())).toEqual({ messageId: id, state });
+    expect(await half.find(id)).toMatchObject({ state, attempts: 1, verdict: 'committed' });
+    expect(await notedAmount(notes, id)).toBe(0);
+  });
 });
 
 test('promise 7: messages that Temporal has lost, or never heard of, are driven again from the ledger', async () => {

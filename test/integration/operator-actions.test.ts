@@ -17,8 +17,8 @@ describe('operators', () => {
 
   test('what is parked is listed with its reason, its payload and the legal actions only', async () => {
     const [forward, backward] = [await parkForward(), await parkBackward()];
-    const { sagas } = await parked();
-    const find = (id: string): unknown => sagas.find(({ sagaId }) => sagaId === id)?.parked;
+    const { items } = await parked();
+    const find = (subject: string): unknown => items.filter(({ id }) => id === subject);
     expect(find(forward)).toMatchObject([
       {
         ...{ step: 'stock', direction: 'do', action: 'inventory.deduct', payload: DEDUCT, revision: 0, attempts: 1 },
@@ -41,12 +41,12 @@ describe('operators', () => {
 
   test('the list can be walked page by page', async () => {
     for (let n = 0; n < 3; n++) await parkForward();
-    const all = (await parked('?limit=200')).sagas.map(({ sagaId }) => sagaId);
+    const all = (await parked('?limit=200')).items.map(({ id }) => id);
     const seen: string[] = [];
     let cursor: string | null = '';
     while (cursor !== null) {
       const page: ParkedPage = await parked(`?limit=2${cursor === '' ? '' : `&cursor=${cursor}`}`);
-      seen.push(...page.sagas.map(({ sagaId }) => sagaId));
+      seen.push(...page.items.map(({ id }) => id));
       cursor = page.next;
     }
     expect(seen).toEqual(all);
@@ -190,7 +190,7 @@ describe('operators', () => {
     const body = JSON.stringify({ actionId: 'a', action: 'retry', actor: 'eve', reason: 'curious' });
     expect((await fetch(`${other.url}/v1/sagas/${sagaId}/actions`, { ...init, body })).status).toBe(404);
     const list = (await (await fetch(`${other.url}/v1/parked`, { headers: init.headers })).json()) as ParkedPage;
-    expect(list).toEqual({ sagas: [], next: null });
+    expect(list).toEqual({ items: [], next: null });
     await other.stop();
     expect(await audit(sagaId)).toEqual([]);
   });

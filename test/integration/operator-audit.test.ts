@@ -53,7 +53,7 @@ describe('the record of what operators do', () => {
     expect(row!['request_id']).toMatch(/^[\da-f-]{36}$/);
     const { rows } = await api.pool.query(
       `select (select xmin::text from settle.saga where id = $1) = (txid::text::bigint % 4294967296)::text as together
-         from settle.operator_action where saga_id = $1`,
+         from settle.operator_action where subject_id = $1`,
       [sagaId],
     );
     expect(rows).toEqual([{ together: true }]);
@@ -69,7 +69,7 @@ describe('the record of what operators do', () => {
       action.actionId,
     ]);
     const due = await claimUndelivered(api.pool, 100);
-    expect(due.filter((each) => each.sagaId === sagaId)).toMatchObject([
+    expect(due.filter((each) => each.subjectId === sagaId)).toMatchObject([
       { tenantId: TENANT, isSettled: false, operation: { actionId: action.actionId, action: 'retry', step: 'stock' } },
     ]);
     api.starter.isUp = true;
@@ -81,15 +81,15 @@ describe('the record of what operators do', () => {
     const sagaId = await parkBackward();
     await act(sagaId, { action: 'retry' });
     expect(await verifyOperatorActions(api.pool)).toEqual([]);
-    const change = `update settle.operator_action set actor = 'nobody' where saga_id = '${sagaId}'`;
+    const change = `update settle.operator_action set actor = 'nobody' where subject_id = '${sagaId}'`;
     await expect(api.pool.query(change)).rejects.toThrow('stays as it is');
-    await expect(api.pool.query(`delete from settle.operator_action where saga_id = '${sagaId}'`)).rejects.toThrow(
+    await expect(api.pool.query(`delete from settle.operator_action where subject_id = '${sagaId}'`)).rejects.toThrow(
       'stays as it is',
     );
     await api.pool.query(`begin; set local session_replication_role = replica; ${change}; commit`);
     expect(await verifyOperatorActions(api.pool)).toMatchObject([{ problem: 'was changed' }]);
     await api.pool.query(`begin; set local session_replication_role = replica;
-      update settle.operator_action set actor = 'ann' where saga_id = '${sagaId}';
+      update settle.operator_action set actor = 'ann' where subject_id = '${sagaId}';
       delete from settle.operator_action where seq = 2; commit`);
     expect(await verifyOperatorActions(api.pool)).toMatchObject([
       { seq: 3, problem: 'does not follow the one before it' },

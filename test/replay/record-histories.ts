@@ -118,11 +118,11 @@ async function decide(pool: pg.Pool, sagaId: string, action: OperatorAction): Pr
   const answer = await recordOperatorAction(
     pool,
     {
-      ...{ tenantId: 'default', sagaId, actionId: uuidv7(), requestHash: 'recorded', requestId: 'recorded' },
+      ...{ tenantId: 'default', subjectId: sagaId, actionId: uuidv7(), requestHash: 'recorded', requestId: 'recorded' },
       ...{ action, actor: 'ann', reason: 'as the recording wants it', result: { captured: 1 } },
       ...(action === 'resolve' ? { outcome: 'completed' } : {}),
     },
-    () => undefined,
+    { check: () => undefined, windowMs: Infinity },
   );
   if (answer.kind !== 'recorded') throw new Error(`saga '${sagaId}': ${action} is ${answer.kind}`);
   return answer.action.operation;

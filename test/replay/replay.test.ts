@@ -25,7 +25,7 @@ function load(name: string): StoredHistory {
 }
 
 describe('promise 9: sagas in flight go on under new code', () => {
-  test('there is a history for each way in which the saga of a scenario or a message of no saga can end or wait', () => {
+  test('there is a history for each way in which the saga of a scenario or a message of no saga, or a repair can end or wait', () => {
     expect(names.map((name) => name.replace('.json', '')).sort()).toEqual([
       'approved-orders-cancelled',
       'approved-orders-completed',
@@ -34,9 +34,13 @@ describe('promise 9: sagas in flight go on under new code', () => {
       'first-orders-completed',
       'first-orders-rejected',
       'first-orders-undone',
+      'messages-asked-again',
       'messages-checked-back',
       'messages-confirmed',
+      'messages-discarded',
+      'messages-operator-confirmed',
       'messages-parked',
+      'messages-resent',
       'messages-rolled-back',
       'orders-cancelled',
       'orders-completed',
@@ -60,6 +64,8 @@ describe('promise 9: sagas in flight go on under new code', () => {
       'registrations-rejected',
       'registrations-taken-back',
       'registrations-timed-out',
+      'repairs-done',
+      'repairs-interrupted',
     ]);
   });
 

@@ -29,6 +29,8 @@ export interface TestApi extends ApiHandle {
   readonly starter: RecordingStarter;
   /** What the workflows of half messages were told. */
   readonly told: HalfMessageStart[];
+  /** The ids of the repairs that were started. */
+  readonly repairs: string[];
   /** Everything it has logged, at every level. */
   readonly log: () => string;
 }
@@ -42,6 +44,7 @@ export async function startTestApi(
   const starter = recordingStarter();
   const told: HalfMessageStart[] = [];
   const halfMessages: ApiHalfMessages = { tellSoon: (message) => void told.push(message) };
+  const started: string[] = [];
   const lines: string[] = [];
   const api = await startApi({
     config: { ...CONFIG, ...config },
@@ -51,6 +54,7 @@ export async function startTestApi(
     events: eventsOf(definitions),
     starter,
     halfMessages,
+    repairs: { startSoon: (repair) => void started.push(repair.repairId) },
     logger: loggerTo(lines),
     ...options,
   }).catch(async (error: unknown) => {
@@ -59,7 +63,7 @@ export async function startTestApi(
   });
   let stopped: Promise<void> | undefined;
   const stop = (): Promise<void> => (stopped ??= api.stop().then(() => pool.end()));
-  return { ...api, pool, starter, told, log: () => lines.join(''), stop };
+  return { ...api, pool, starter, told, repairs: started, log: () => lines.join(''), stop };
 }
 
 /** Writes the customers that orders refer to. */

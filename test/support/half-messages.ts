@@ -18,9 +18,11 @@ import {
   prepareHalfMessage,
   type HalfMessageRecord,
 } from '../../src/db/half-messages.js';
+import { recordOperatorAction } from '../../src/db/operator-actions.js';
 import { createPool } from '../../src/db/pool.js';
 import { CHECK_PLAN, type CheckPlan, type Verdict } from '../../src/saga/half-message.js';
 import { messageId } from '../../src/saga/ids.js';
+import type { MessageAction } from '../../src/saga/operator.js';
 import { createCheckBackClient, type CheckBackQuestion } from '../../src/transports/check-back.js';
 import { createRouter } from '../../src/transports/router.js';
 import { bundleSources } from './workflow-bundle.js';
@@ -52,6 +54,8 @@ export interface HalfMessages {
   /** As the API does: the ledger first, then the workflow. */
   decide(messageId: string, verdict: Verdict): Promise<Verdict>;
   find(messageId: string): Promise<HalfMessageRecord>;
+  /** As the API does: the ledger first, then the workflow. */
+  operate(messageId: string, action: MessageAction, given?: { payload?: unknown; result?: unknown }): Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -109,6 +113,17 @@ export async function startHalfMessages(
       );
       if (standing!.isNew) starter.tellSoon(standing!);
       return standing!.verdict;
+    },
+    operate: async (id, action, given) => {
+      const request = { tenantId: 'default', subjectId: id, actionId: randomUUID(), requestHash: '', requestId: '' };
+      const answer = await recordOperatorAction(
+        pool,
+        { ...request, action, actor: 'ann', reason: 'looked into it', ...given },
+        { check: () => undefined, windowMs: Infinity },
+      );
+      if (answer.kind !== 'recorded') throw new Error(`'${action}' is ${answer.kind}`);
+      const handle = client.workflow.getHandle(id);
+      await handle.executeUpdate('operate', { args: [answer.action.operation] });
     },
     stop: async () => {
       await starter.stop();

@@ -79,7 +79,7 @@ export function parkedSagas(api: () => TestApi): ParkedSagas {
   const audit = async (sagaId: string): Promise<Record<string, unknown>[]> =>
     (
       await api().pool.query<Record<string, unknown>>(
-        'select * from settle.operator_action where saga_id = $1 order by seq',
+        'select * from settle.operator_action where subject_id = $1 order by seq',
         [sagaId],
       )
     ).rows;

@@ -1,0 +1,81 @@
+import { WorkflowExecutionAlreadyStartedError, type Client, type WorkflowIdReusePolicy } from '@temporalio/client';
+import { defineSearchAttributeKey, SearchAttributeType, TypedSearchAttributes } from '@temporalio/common';
+import type { Logger } from 'pino';
+import { startOfRepair } from '../db/repairs.js';
+import type { RepairStart } from '../saga/repair.js';
+import { createStartLine } from './start-line.js';
+
+/** Starts the workflows of repairs; the ledger is the truth, so that starting one twice does no harm. */
+export interface RepairStarter {
+  /** Returns at once and never throws: what cannot be started now is left to the ledger scan. */
+  startSoon(repair: RepairStart): void;
+  /**
+   * Makes sure that a repair that is to run has a running workflow.
+   *
+   * @param isOpen asked before a workflow that has closed is started anew
+   * @throws when Temporal cannot be reached
+   */
+  ensureRunning(repair: RepairStart, isOpen: () => Promise<boolean>): Promise<'started' | 'running' | 'settled'>;
+  /** Waits for the starts under way. */
+  stop(): Promise<void>;
+}
+
+export interface RepairStarterOptions {
+  readonly client: Client;
+  readonly taskQueue: string;
+  readonly logger: Logger;
+}
+
+/** The name that the workflow function is exported under. */
+const WORKFLOW = 'repair';
+const RPC_TIMEOUT_MS = 5_000;
+
+const TYPE = defineSearchAttributeKey('SettleSagaType', SearchAttributeType.KEYWORD);
+const TENANT = defineSearchAttributeKey('SettleTenant', SearchAttributeType.KEYWORD);
+
+/** Makes the starter of one process. */
+export function createRepairStarter(options: RepairStarterOptions): RepairStarter {
+  const { client, logger } = options;
+  const line = createStartLine((err) => logger.warn({ err }, 'repair not started; the ledger scan will'));
+  return {
+    stop: line.drain,
+    startSoon: (repair) => {
+      line.add(() => start(options, repair, 'REJECT_DUPLICATE'));
+    },
+    ensureRunning: async (repair, isOpen) => {
+      if (await start(options, repair, 'REJECT_DUPLICATE')) return 'started';
+      const { status } = await client.workflow.getHandle(repair.repairId).describe();
+      if (status.name === 'RUNNING') return 'running';
+      if (!(await isOpen())) return 'settled';
+      await start(options, repair, 'ALLOW_DUPLICATE');
+      return 'started';
+    },
+  };
+}
+
+/** Starts a workflow; false when there is one with its id already. */
+async function start(
+  { client, taskQueue }: RepairStarterOptions,
+  repair: RepairStart,
+  workflowIdReusePolicy: WorkflowIdReusePolicy,
+): Promise<boolean> {
+  try {
+    await client.withDeadline(Date.now() + RPC_TIMEOUT_MS, () =>
+      client.workflow.start(WORKFLOW, {
+        workflowId: repair.repairId,
+        taskQueue,
+        args: [startOfRepair(repair)],
+        workflowIdReusePolicy,
+        workflowIdConflictPolicy: 'FAIL',
+        typedSearchAttributes: new TypedSearchAttributes([
+          { key: TYPE, value: 'repair' },
+          { key: TENANT, value: repair.tenantId },
+        ]),
+      }),
+    );
+    return true;
+  } catch (error) {
+    if (error instanceof WorkflowExecutionAlreadyStartedError) return false;
+    throw error;
+  }
+}
