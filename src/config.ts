@@ -17,8 +17,8 @@ import {
   Word,
 } from './config-fields.js';
 import { accounts, inventory, preferences, profiles } from './messages/index.js';
-import { LOG_LEVELS, SETTINGS } from './settings.js';
-import type { Setting, SettingName } from './settings.js';
+import { SETTINGS } from './settings.js';
+import type { Setting, SettingName, LOG_LEVELS } from './settings.js';
 import type { Routes } from './transports/transport.js';
 import type { WebhookSettings } from './transports/webhook.js';
 

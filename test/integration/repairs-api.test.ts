@@ -9,6 +9,7 @@ import { actionBody, ask, parkMessage, type ParkedMessage } from '../support/par
 import { parkedSagas } from '../support/parked-sagas.js';
 
 const DAY_MS = 86_400_000;
+const beat = (): void => undefined;
 
 describe('repairs', () => {
   const database = useDatabase('producer');
@@ -38,7 +39,7 @@ describe('repairs', () => {
   /** What the workflow does, second by second. */
   const run = async (repairId: string, limit = 100): Promise<number> => {
     const restarter = { operate: () => Promise.resolve('resumed' as const) };
-    const { repairItems } = createRepairActivities({ pool: api.pool, restarter, windowMs: MANUAL_WINDOW_MS });
+    const { repairItems } = createRepairActivities({ pool: api.pool, restarter, windowMs: MANUAL_WINDOW_MS, beat });
     let seconds = 1;
     while (!(await repairItems({ repairId, limit }))) seconds += 1;
     return seconds;
@@ -137,7 +138,7 @@ describe('repairs', () => {
     const { body: planned } = await preview('stop');
     await confirm(planned);
     const restarter = { operate: () => Promise.resolve('resumed' as const) };
-    const { repairItems } = createRepairActivities({ pool: api.pool, restarter, windowMs: MANUAL_WINDOW_MS });
+    const { repairItems } = createRepairActivities({ pool: api.pool, restarter, windowMs: MANUAL_WINDOW_MS, beat });
     expect(await repairItems({ repairId: planned.repairId, limit: 2 })).toBe(false);
     expect(await cancel(planned.repairId)).toMatchObject({ status: 202, body: { state: 'cancelled' } });
     expect(await repairItems({ repairId: planned.repairId, limit: 2 })).toBe(true);
