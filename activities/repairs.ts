@@ -1,3 +1,4 @@
+import { heartbeat } from '@temporalio/activity';
 import type pg from 'pg';
 import {
   markDelivered,
@@ -29,18 +30,21 @@ export interface RepairDependencies {
   readonly restarter: Pick<SagaRestarter, 'operate'>;
   /** How old something may be that is sent again without `mayRepeat`. */
   readonly windowMs: number;
+  /** Told before each call, so that a worker that died is noticed. @default a heartbeat to Temporal */
+  readonly beat?: () => void;
 }
 
 const CONCURRENCY = 8;
 
 /** Makes the activities; the worker registers them. */
 export function createRepairActivities(dependencies: RepairDependencies): RepairActivities {
-  const { pool } = dependencies;
+  const { pool, beat = heartbeat } = dependencies;
   return {
     repairItems: async ({ repairId, limit }) => {
       const queue = [...(await nextRepairCalls(pool, { repairId, limit }))];
       const lanes = Array.from({ length: CONCURRENCY }, async () => {
         for (let call = queue.shift(); call !== undefined; call = queue.shift()) {
+          beat();
           // a cancel holds from the next call on
           if (!(await isRepairRunning(pool, repairId))) return;
           await recordRepairCall(pool, await make(dependencies, call));

@@ -6,6 +6,8 @@ const SECOND_MS = 1_000;
 
 const { repairItems } = proxyActivities<RepairActivities>({
   startToCloseTimeout: '60s',
+  // longer than any call takes: after it another worker goes on where one has died
+  heartbeatTimeout: '10s',
   retry: { initialInterval: 1_000, backoffCoefficient: 2, maximumInterval: 20_000 },
   summary: 'the calls of one second',
 });

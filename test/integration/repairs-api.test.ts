@@ -9,6 +9,7 @@ import { actionBody, ask, parkMessage, type ParkedMessage } from '../support/par
 import { parkedSagas } from '../support/parked-sagas.js';
 
 const DAY_MS = 86_400_000;
+const beat = (): void => undefined;
 
 describe('repairs', () => {
   const database = useDatabase('producer');
@@ -38,7 +39,10 @@ describe('repairs', () => {
   /** What the workflow does, second by second. */
   const run = async (repairId: string, limit = 100): Promise<number> => {
     const restarter = { operate: () => Promise.resolve('resumed' as const) };
-    const { repairItems } = createRepairActivities({ pool: api.pool, restarter, windowMs: DEFAULT_WINDOWS.manualMs });
+    const { repairItems } = createRepairActivities({
+      ...{ pool: api.pool, restarter, beat },
+      windowMs: DEFAULT_WINDOWS.manualMs,
+    });
     let seconds = 1;
     while (!(await repairItems({ repairId, limit }))) seconds += 1;
     return seconds;
@@ -137,7 +141,10 @@ describe('repairs', () => {
     const { body: planned } = await preview('stop');
     await confirm(planned);
     const restarter = { operate: () => Promise.resolve('resumed' as const) };
-    const { repairItems } = createRepairActivities({ pool: api.pool, restarter, windowMs: DEFAULT_WINDOWS.manualMs });
+    const { repairItems } = createRepairActivities({
+      ...{ pool: api.pool, restarter, beat },
+      windowMs: DEFAULT_WINDOWS.manualMs,
+    });
     expect(await repairItems({ repairId: planned.repairId, limit: 2 })).toBe(false);
     expect(await cancel(planned.repairId)).toMatchObject({ status: 202, body: { state: 'cancelled' } });
     expect(await repairItems({ repairId: planned.repairId, limit: 2 })).toBe(true);
