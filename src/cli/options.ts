@@ -23,7 +23,7 @@ export type Values = ReturnType<typeof parse>['values'];
 export const HELP = `settle <command>
 
   list                    what waits for a person, and what may be done about it; newest first
-    --kind saga|half-message  --type <type>  --code <reason code>  --step <name>  --older-than <30s|10m|2h|3d>
+    --kind saga|half-message|outbox-message  --type <type>  --code <reason code>  --step <name>  --older-than <30s|10m|2h|3d>
     --state <state>       sagas in another state: accepted, running, completed, compensating, compensated; or all
     --limit <n>  --cursor <next>
   show <id>               a saga's timeline or a message, why it is parked, what may be done and what operators did

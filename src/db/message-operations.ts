@@ -13,7 +13,7 @@ export async function openHalfMessage(
   return (
     message && {
       ...{ state: message.state, reason: message.parked?.parkReason ?? null },
-      items: message.parked ? [messageItem(message.parked)] : [],
+      items: message.parked ? [messageItem('half-message', message.parked)] : [],
       snapshot: () => snapshot(tx, id),
       change: (request) => change(tx, request),
     }

@@ -6,6 +6,7 @@ import { subjectKind, type SubjectKind } from '../saga/subject.js';
 import { isBeyondWindow } from '../saga/windows.js';
 import { openHalfMessage } from './message-operations.js';
 import type { OperatorRequest, Subject } from './operator-subject.js';
+import { openOutboxMessage } from './outbox-operations.js';
 import { versionOf, type ParkedItem } from './parked-items.js';
 import { withTransaction, type Transaction } from './pool.js';
 import { openSaga } from './saga-operations.js';
@@ -62,6 +63,7 @@ const OPEN: Readonly<Record<SubjectKind, (tx: Transaction, request: OperatorRequ
   {
     saga: openSaga,
     'half-message': openHalfMessage,
+    'outbox-message': openOutboxMessage,
   };
 
 /** Records an operator's action and changes the ledger accordingly, in one transaction. An id that is known changes nothing. */
@@ -135,12 +137,16 @@ async function perform(
   const after = await subject.snapshot(item);
   const { rows } = await tx.query<RecordedAction>(
     `insert into settle.operator_action
-       (tenant_id, id, subject_id, step, action, actor, reason, request_id, request_hash, before, after, operation, may_repeat, due_at)
-     values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, clock_timestamp() + interval '${DELIVERY_GRACE}')
+       (tenant_id, id, subject_id, step, action, actor, reason, request_id, request_hash, before, after, operation, may_repeat,
+        due_at, delivered_at)
+     values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13,
+             case when not $14::boolean then clock_timestamp() + interval '${DELIVERY_GRACE}' end,
+             case when $14 then clock_timestamp() end)
      returning ${COLUMNS}`,
     [
       ...[request.tenantId, request.actionId, item.id, item.step, request.action, request.actor, request.reason],
       ...[request.requestId, request.requestHash, before, after, JSON.stringify(operation), request.mayRepeat ?? false],
+      subject.isHeard ?? false,
     ],
   );
   return rows[0]!;

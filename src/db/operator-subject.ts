@@ -35,6 +35,8 @@ export interface Subject {
   readonly reason: Reason | null;
   /** What waits, with what may be done about each. */
   readonly items: readonly ParkedItem[];
+  /** Whether nobody has to be told of what is decided: the ledger is all that is read. @default false */
+  readonly isHeard?: boolean;
   /** What the audit trail shows of it; JSON text, so that numbers stay as they are written. */
   snapshot(item: ParkedItem): Promise<string>;
   /** Changes the ledger as the request asks. */

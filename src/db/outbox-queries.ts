@@ -2,6 +2,7 @@ import type pg from 'pg';
 import type { Reason } from '../saga/errors.js';
 import { messageEffectKey } from '../saga/ids.js';
 import type { OutboxState } from '../saga/outbox.js';
+import type { Transaction } from './pool.js';
 
 /** An outbox message as its producer may see it. */
 export interface OutboxMessageRecord {
@@ -24,7 +25,7 @@ export async function findOutboxMessage(
 ): Promise<OutboxMessageRecord | undefined> {
   const { rows } = await pool.query<OutboxMessageRecord>({
     name: 'find-outbox-message',
-    text: `select type, case status when 'sent' then 'delivered' else status end as state, order_key as "orderKey", attempts,
+    text: `select type, case status when 'sent' then 'delivered' when 'withdrawn' then 'discarded' else status end as state, order_key as "orderKey", attempts,
                   reason, last_error as "lastError", created_at as "createdAt", due_at as "dueAt", finished_at as "finishedAt"
              from settle.message_log where effect_key = $1 and tenant_id = $2 and saga_id is null`,
     values: [messageEffectKey(messageId), tenantId],
@@ -61,13 +62,15 @@ export async function countOutbox(pool: pg.Pool, atMost: number): Promise<Outbox
  *
  * @returns whether it was dead
  */
-export async function resendOutboxMessage(pool: pg.Pool, messageId: string): Promise<boolean> {
-  const { rowCount } = await pool.query({
+export async function resendOutboxMessage(db: Transaction, messageId: string): Promise<boolean> {
+  const { rowCount } = await db.query({
     name: 'resend-outbox-message',
     text: `with resent as (
              update settle.message_log
                 set status = 'pending', reason = null, due_at = clock_timestamp(), finished_at = null, first_sent_at = null,
-                    attempts = 0, revision = revision + 1
+                    attempts = 0,
+                    -- one that holds this effect under another payload is not asked anew: that other one would pass for ours
+                    revision = revision + case when reason ->> 'code' = 'effect-key-reused' then 0 else 1 end
               where effect_key = $1 and saga_id is null and status = 'dead' returning 1)
            select pg_notify('settle_outbox', '') from resent`,
     values: [messageEffectKey(messageId)],

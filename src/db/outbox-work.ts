@@ -10,6 +10,7 @@ export interface OutboxDelivery {
   readonly type: string;
   readonly payload: unknown;
   readonly revision: number;
+  readonly mayRepeat: boolean;
   readonly recordedAt: Date;
   readonly isDelivered: boolean;
 }
@@ -24,7 +25,8 @@ export async function claimOutboxDelivery(pool: pg.Pool, messageId: string): Pro
     name: 'claim-outbox-delivery',
     text: `update settle.message_log set attempts = attempts + case status when 'pending' then 1 else 0 end
             where effect_key = $1 and saga_id is null and status in ('pending', 'sent')
-            returning tenant_id as "tenantId", type, payload, revision, created_at as "recordedAt", status = 'sent' as "isDelivered"`,
+            returning tenant_id as "tenantId", type, payload, revision, created_at as "recordedAt",
+                      coalesce(may_repeat = revision, false) as "mayRepeat", status = 'sent' as "isDelivered"`,
     values: [messageEffectKey(messageId)],
   });
   return rows[0];

@@ -1,5 +1,6 @@
 import type pg from 'pg';
 import type { OutboxMove } from '../saga/outbox.js';
+import type { Transaction } from './pool.js';
 
 /** The channel on which `settle.send` tells of what has been committed. */
 export const OUTBOX_CHANNEL = 'settle_outbox';
@@ -23,6 +24,8 @@ export interface OutboxMessage {
   readonly type: string;
   readonly payload: unknown;
   readonly revision: number;
+  /** Whether an operator has confirmed that this revision may repeat its effect. */
+  readonly mayRepeat: boolean;
   /** Attempts begun, this one included. */
   readonly attempts: number;
   readonly recordedAt: Date;
@@ -83,7 +86,8 @@ export async function claimOutbox(pool: pg.Pool, claim: OutboxClaim): Promise<re
              from looked
             where m.effect_key = looked.effect_key and m.effect_key = any (array(select effect_key from due))
            returning m.effect_key as "effectKey", 'om_' || m.message_id as "messageId", m.tenant_id as "tenantId", m.type,
-                     m.payload, m.revision, m.attempts, m.created_at as "recordedAt", 
+                     m.payload, m.revision, m.attempts, m.created_at as "recordedAt",
+                     coalesce(m.may_repeat = m.revision, false) as "mayRepeat",
                      (extract(epoch from clock_timestamp() - m.first_sent_at) * 1000)::float8 as "ageMs",
                      m.is_queued as "isQueued"`,
     values: [[...claim.room.keys()], [...claim.room.values()], claim.otherwise, claim.ordered, claim.leaseMs],
@@ -106,9 +110,9 @@ const STATUS = { delivered: 'sent', dead: 'dead', relay: 'pending', workflow: 'p
  *
  * @returns how many messages have become due by it
  */
-export async function recordOutbox(pool: pg.Pool, records: readonly OutboxRecord[]): Promise<number> {
+export async function recordOutbox(db: Transaction, records: readonly OutboxRecord[]): Promise<number> {
   const moves = records.map(({ move }) => move);
-  const { rows } = await pool.query<{ woken: number }>({
+  const { rows } = await db.query<{ woken: number }>({
     // not prepared by name, as above: 6 ms instead of 60 for 250 records
     text: `with given as (
              select * from unnest($1::text[], $2::int[], $3::text[], $4::jsonb[], $5::jsonb[], $6::text[], $7::float8[], $8::bool[])

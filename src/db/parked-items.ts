@@ -4,7 +4,8 @@ import { effectKey, type StepAction } from '../saga/ids.js';
 import type { AnyAction } from '../saga/operator.js';
 import type { PlanStep } from '../saga/plan.js';
 import { uuidOf, type SubjectKind } from '../saga/subject.js';
-import { listParkedMessages, type ParkedHalfMessage } from './parked-messages.js';
+import { listDeadMessages } from './dead-messages.js';
+import { listParkedMessages, type ParkedMessageRow } from './parked-messages.js';
 import { listParkedSagas, parkedSteps, type ParkedRecord, type ParkedStep } from './parked-queries.js';
 
 /** What waits for an operator: a step of a saga, or a message. */
@@ -69,13 +70,15 @@ export async function listParked(pool: pg.Pool, asked: ParkedQuestion): Promise<
   const { filter, limit } = asked;
   const question = { ...asked, limit: limit + 1 };
   const wants = (kind: SubjectKind): boolean => filter.kind === undefined || filter.kind === kind;
-  const [sagas, messages] = await Promise.all([
+  const [sagas, messages, dead] = await Promise.all([
     wants('saga') ? listParkedSagas(pool, question) : [],
     wants('half-message') && (filter.step ?? 'message') === 'message' ? listParkedMessages(pool, question) : [],
+    wants('outbox-message') && (filter.step ?? 'message') === 'message' ? listDeadMessages(pool, question) : [],
   ]);
   const subjects = [
     ...sagas.map((saga) => ({ id: saga.id, items: sagaItems(saga).filter((item) => isMeant(item, filter)) })),
-    ...messages.map((message) => ({ id: message.id, items: [messageItem(message)] })),
+    ...messages.map((message) => ({ id: message.id, items: [messageItem('half-message', message)] })),
+    ...dead.map((message) => ({ id: message.id, items: [messageItem('outbox-message', message)] })),
   ];
   const newestFirst = subjects.toSorted((a, b) => (uuidOf(a.id) < uuidOf(b.id) ? 1 : -1));
   const page = newestFirst.slice(0, limit);
@@ -109,10 +112,13 @@ export function stepItem(saga: ParkedRecord, { step, parked, message, actions }:
 }
 
 /** A parked message as an item. */
-export function messageItem({ id, type, parkReason, ...message }: ParkedHalfMessage): ParkedItem {
+export function messageItem(
+  kind: Exclude<SubjectKind, 'saga'>,
+  { id, type, parkReason, ...message }: ParkedMessageRow,
+): ParkedItem {
   return {
     ...{
-      kind: 'half-message',
+      kind,
       id,
       type,
       businessKey: null,

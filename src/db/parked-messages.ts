@@ -7,8 +7,8 @@ import { uuidOf } from '../saga/subject.js';
 import type { ParkedQuestion } from './parked-items.js';
 import type { Transaction } from './pool.js';
 
-/** A half message as an operator needs to see it. */
-export interface ParkedHalfMessage {
+/** A message that belongs to no saga, as an operator needs to see it. */
+export interface ParkedMessageRow {
   readonly id: string;
   readonly type: string;
   readonly parkReason: Reason;
@@ -20,7 +20,7 @@ export interface ParkedHalfMessage {
   readonly actions: readonly AnyAction[];
 }
 
-interface Row extends Omit<ParkedHalfMessage, 'actions'> {
+interface Row extends Omit<ParkedMessageRow, 'actions'> {
   readonly state: HalfMessageState;
   readonly verdict: Verdict | null;
 }
@@ -32,7 +32,7 @@ const ROW = `id, type, state, verdict, park_reason as "parkReason", updated_at a
 export async function listParkedMessages(
   pool: pg.Pool,
   { tenantId, filter, before, limit }: ParkedQuestion,
-): Promise<readonly ParkedHalfMessage[]> {
+): Promise<readonly ParkedMessageRow[]> {
   const { rows } = await pool.query<Row>(
     `select ${ROW} from settle.half_message
       where tenant_id = $1 and state = 'parked' and ($2::text is null or id < $2)
@@ -52,7 +52,7 @@ export async function listParkedMessages(
 export async function lockMessage(
   tx: Transaction,
   { tenantId, id }: { tenantId: string; id: string },
-): Promise<{ readonly state: HalfMessageState; readonly parked?: ParkedHalfMessage } | undefined> {
+): Promise<{ readonly state: HalfMessageState; readonly parked?: ParkedMessageRow } | undefined> {
   const { rows } = await tx.query<Row>(
     `select ${ROW} from settle.half_message where id = $1 and tenant_id = $2 for no key update`,
     [id, tenantId],
@@ -61,6 +61,6 @@ export async function lockMessage(
   return row && { state: row.state, parked: row.state === 'parked' ? messageOf(row) : undefined };
 }
 
-function messageOf({ state: _, verdict, ...message }: Row): ParkedHalfMessage {
+function messageOf({ state: _, verdict, ...message }: Row): ParkedMessageRow {
   return { ...message, actions: legalMessageActions(verdict !== null) };
 }

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { HalfMessageView } from '../api/half-message-schemas.js';
+import type { ParkedPage } from '../api/operator-schemas.js';
 import type { OutboxMessageView } from '../api/outbox-schemas.js';
 import type { SagaView } from '../api/schemas.js';
 
@@ -21,6 +22,10 @@ export interface DemoClient {
   /** Starts a saga of another kind, at the address that its scenario has, and returns its id. */
   start(path: string, body: object): Promise<string>;
   cancel(sagaId: string): Promise<void>;
+  /** What waits for a person of one saga. */
+  parked(sagaId: string): Promise<ParkedPage>;
+  /** Does what an operator decides. */
+  act(sagaId: string, action: object): Promise<void>;
   /** Waits until a message that was sent from SQL is delivered, or dead. */
   delivered(messageId: string): Promise<OutboxMessageView>;
   /** Whether the API knows of no such message. */
@@ -90,6 +95,10 @@ export function createDemoClient(api: string, apiKey: string | undefined, signal
     start: async (path, body) => ((await call('POST', path, { body, key: randomUUID() })) as { sagaId: string }).sagaId,
     send: async (sagaId, event, body) => {
       await call('POST', `/v1/sagas/${sagaId}/events/${event}`, { body });
+    },
+    parked: async (sagaId) => (await call('GET', `/v1/parked?id=${sagaId}`)) as ParkedPage,
+    act: async (sagaId, action) => {
+      await call('POST', `/v1/sagas/${sagaId}/actions`, { body: { actionId: randomUUID(), ...action } });
     },
     cancel: async (sagaId) => {
       await call('POST', `/v1/sagas/${sagaId}/cancel`, { body: { reason: 'the demo changed its mind' } });

@@ -14,6 +14,8 @@ import type { Check, Show } from './demo-scenarios.js';
 import { approveOrders, placeFirstOrders } from './demo-steps.js';
 import { findFreePorts } from './ports.js';
 import { startStack } from './stack.js';
+import { startGate, type Gate } from './demo-gate.js';
+import { repairParkedSaga } from './demo-operator.js';
 import { sendHalfMessages } from './demo-half-messages.js';
 import { timelineOf } from '../cli/timeline.js';
 import type { Stack, StopSignals } from './stack.js';
@@ -43,16 +45,21 @@ export async function runDemo({ loadConfig, print, signals }: DemoOptions): Prom
   const dataDir = mkdtempSync(join(tmpdir(), 'settle-demo-'));
   // PostgreSQL may run as another user, who must be able to enter
   chmodSync(dataDir, 0o755);
+  const settings = loadConfig(await settingsFor(dataDir));
+  const release = settings.routes['inventory.release']!;
+  const gate = await startGate(release.url);
+  const routes = { ...settings.routes, 'inventory.release': { ...release, url: gate.url } };
   try {
-    const config = loadConfig(await settingsFor(dataDir));
+    const config = { ...settings, routes };
     print('bringing up PostgreSQL, Temporal, the API, the worker and three participants …');
     const stack = await startStack({ config, progress: print, signals, onLog: installRuntime });
     try {
-      await Promise.race([showAndCheck(stack, print, signals.stop), stack.failed]);
+      await Promise.race([showAndCheck(stack, { print, signal: signals.stop, gate }), stack.failed]);
     } finally {
       await stack.stop();
     }
   } finally {
+    await gate.stop();
     rmSync(dataDir, { recursive: true, force: true });
   }
 }
@@ -77,11 +84,14 @@ async function settingsFor(dataDir: string): Promise<NodeJS.ProcessEnv> {
   };
 }
 
-async function showAndCheck(
-  { config, urls }: Stack,
-  print: (line: string) => void,
-  signal: AbortSignal,
-): Promise<void> {
+interface Stage {
+  readonly print: (line: string) => void;
+  readonly signal: AbortSignal;
+  /** Before the warehouse, when stock is given back. */
+  readonly gate: Gate;
+}
+
+async function showAndCheck({ config, urls }: Stack, { print, signal, gate }: Stage): Promise<void> {
   const [apiKey] = config.apiKeys.keys();
   const client = createDemoClient(urls.api, apiKey, signal);
   const databases = {
@@ -105,6 +115,7 @@ async function showAndCheck(
     await sendFromSql(client, show, config.databaseUrl!),
     await approveOrders(client, show),
     await placeFirstOrders(client, show),
+    await repairParkedSaga(client, show, gate),
   ];
 
   const closing = await auditParticipants(databases);

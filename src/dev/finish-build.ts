@@ -1,4 +1,4 @@
-import { copyFileSync, mkdirSync, readdirSync, renameSync, statSync, writeFileSync } from 'node:fs';
+import { copyFileSync, mkdirSync, readdirSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { bundleWorkflowCode } from '@temporalio/worker';
 
@@ -18,6 +18,8 @@ await bundleWorkflows();
 function copyMigrations(): void {
   const from = join(ROOT, 'src/db/migrations');
   const to = join(DIST, 'src/db/migrations');
+  // an earlier build may have left one that is gone, or has another number now
+  rmSync(to, { recursive: true, force: true });
   mkdirSync(to, { recursive: true });
   for (const name of readdirSync(from)) copyFileSync(join(from, name), join(to, name));
 }

@@ -6,10 +6,11 @@ import { backoffMs, PERSISTENT_RETRY, type RetryPolicy } from './retry.js';
  * The states of an outbox message, as a producer sees them.
  * ```
  * pending ─▶ delivered
- *    └─────▶ dead (refused, without a route, or no outcome within the budget) ─▶ pending (an operator sends it again)
+ *    └─────▶ dead (refused, without a route, or no outcome within the budget)
+ *              └──▶ pending | delivered | discarded (an operator sends it again, vouches for it, gives it up)
  * ```
  */
-export const OUTBOX_STATES = ['pending', 'delivered', 'dead'] as const;
+export const OUTBOX_STATES = ['pending', 'delivered', 'dead', 'discarded'] as const;
 export type OutboxState = (typeof OUTBOX_STATES)[number];
 
 /** How the relay tries; what it has not delivered by then gets a workflow of its own. */
@@ -33,7 +34,7 @@ export interface OutboxStart {
 /** The result of an outbox message's workflow, as the Temporal Web UI shows it. */
 export interface OutboxEnd {
   readonly messageId: string;
-  readonly state: Exclude<OutboxState, 'pending'>;
+  readonly state: Exclude<OutboxState, 'pending' | 'discarded'>;
 }
 
 /** What an attempt means for its message. */
