@@ -41,6 +41,7 @@ export async function keepLedger(
   for (const table of LEDGER_TABLES) created.push(...(await createPartitions(pool, table)));
   const nowMs = await databaseNow(pool);
   await forgetKeys(pool, nowMs - keyMs, signal);
+  await forgetPapers(pool, nowMs - retentionMs, signal);
   const dropped = await dropOldWeeks(pool, nowMs - retentionMs, signal);
   return [...created, ...dropped];
 }
@@ -54,7 +55,7 @@ export async function countStrayed(pool: pg.Pool): Promise<number> {
   return rows[0]!.count;
 }
 
-const KEY_BATCH = 1_000;
+const BATCH = 1_000;
 
 /**
  * Forgets keys by deleting their rows, some at a time: a key must be unique over all weeks, which no partitioned table can promise.
@@ -62,16 +63,32 @@ const KEY_BATCH = 1_000;
  */
 async function forgetKeys(pool: pg.Pool, beforeMs: number, signal: AbortSignal): Promise<void> {
   for (const prefix of ['sg', 'msg']) {
-    let batch: number | null = KEY_BATCH;
-    while (batch === KEY_BATCH && !signal.aborted) {
-      ({ rowCount: batch } = await pool.query(
-        `delete from settle.idempotency_key where owner_id in (
-           select owner_id from settle.idempotency_key where owner_id >= $1 and owner_id < $2
-            order by owner_id limit ${KEY_BATCH} for update skip locked)`,
-        [idBound(prefix, 0), idBound(prefix, beforeMs)],
-      ));
-    }
+    const text = `delete from settle.idempotency_key where owner_id in (
+                    select owner_id from settle.idempotency_key where owner_id >= $1 and owner_id < $2
+                     order by owner_id limit ${BATCH} for update skip locked)`;
+    await inBatches(pool, { text, values: [idBound(prefix, 0), idBound(prefix, beforeMs)] }, signal);
   }
+}
+
+/** What people were told, and what they had done in bulk: as few rows as there was trouble, and their ids bear no time. */
+const OLD_PAPERS = [
+  `delete from settle.notice where id in (
+     select id from settle.notice where at < to_timestamp($1 / 1000.0) and due_at is null limit ${BATCH})`,
+  `delete from settle.repair where id in (
+     select id from settle.repair where created_at < to_timestamp($1 / 1000.0) and state <> 'running' limit ${BATCH})`,
+];
+
+async function forgetPapers(pool: pg.Pool, beforeMs: number, signal: AbortSignal): Promise<void> {
+  for (const text of OLD_PAPERS) await inBatches(pool, { text, values: [beforeMs] }, signal);
+}
+
+async function inBatches(
+  pool: pg.Pool,
+  query: { text: string; values: unknown[] },
+  signal: AbortSignal,
+): Promise<void> {
+  let batch: number | null = BATCH;
+  while (batch === BATCH && !signal.aborted) ({ rowCount: batch } = await pool.query(query));
 }
 
 async function dropOldWeeks(pool: pg.Pool, beforeMs: number, signal: AbortSignal): Promise<readonly PartitionChange[]> {

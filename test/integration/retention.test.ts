@@ -168,7 +168,9 @@ describe('what is past the retention', () => {
     await settle(pool, [id]);
     await keepUntilDone();
     expect(await rowsOf(pool, id)).toEqual(NOTHING);
-    expect((await pool.query('select id from settle.operator_action where subject_id = $1', [id])).rows).toHaveLength(1);
+    expect((await pool.query('select id from settle.operator_action where subject_id = $1', [id])).rows).toHaveLength(
+      1,
+    );
     expect((await pool.query('select * from settle.verify_operator_actions()')).rows).toEqual([]);
   });
 
@@ -218,6 +220,34 @@ describe('what is past the retention', () => {
     );
     expect(changes.filter(({ outcome }) => outcome === 'held')).toEqual([]);
   });
+});
+
+test('notices that were told and repairs that are over leave with the retention; what is under way stays', async () => {
+  const ages = [31, 29];
+  for (const age of ages) {
+    const at = new Date(Date.now() - age * DAY_MS);
+    for (const due of [null, at]) {
+      await pool.query(
+        `insert into settle.notice (tenant_id, type, subject_id, cause, data, at, due_at)
+         values ('default', 'saga.parked', 'sg_x', 'odd', '{}', $1, $2)`,
+        [at, due],
+      );
+    }
+    for (const state of ['previewed', 'running']) {
+      await pool.query(
+        `insert into settle.repair (id, tenant_id, actor, reason, query, action, arguments, per_second, etag, state, created_at, due_at)
+         values ($1, 'default', 'ann', 'because', '{}', 'retry', '{}', 1, '', $2, $3, case when $2 = 'running' then $3::timestamptz end)`,
+        [`rp_${age}_${state}`, state, at],
+      );
+    }
+  }
+  await keepUntilDone();
+  const { rows: notices } = await pool.query(
+    'select due_at is not null as open from settle.notice order by at, due_at',
+  );
+  expect(notices.map(({ open }: { open: boolean }) => open).sort()).toEqual([false, true, true]);
+  const { rows: repairs } = await pool.query<{ id: string }>('select id from settle.repair order by id');
+  expect(repairs.map(({ id }) => id)).toEqual(['rp_29_previewed', 'rp_29_running', 'rp_31_running']);
 });
 
 describe('an idempotency key', () => {
