@@ -25,37 +25,50 @@ export interface ScanDependencies {
 }
 
 const ROUND_MS = 1_000;
+const BEAT_MS = 500;
 /** Rounds that found nothing are counted as seldom as this, so that an idle ledger is not written to each second. */
 const COUNT_IDLE_MS = 10_000;
 const NOTHING: ScanFindings = { due: 0, started: 0, failed: 0 };
 
 /** Makes the activity; the worker registers it. */
-export function createScanActivities({ pool, looks, stopping }: ScanDependencies): ScanActivities {
+export function createScanActivities(dependencies: ScanDependencies): ScanActivities {
   return {
     scanLedger: async ({ forMs }) => {
       const context = Context.current();
-      const signal = AbortSignal.any([stopping, context.cancellationSignal]);
-      const until = Date.now() + forMs;
+      const signal = AbortSignal.any([dependencies.stopping, context.cancellationSignal]);
       let totals: Findings = {};
-      let countedAt = 0;
-      while (Date.now() < until) {
-        const found = await scanOnce(looks, signal);
-        totals = sum(totals, found);
-        context.heartbeat(totals);
-        const isIdle = Object.values(found).every(({ due, failed }) => due + failed === 0);
-        if (!isIdle || Date.now() - countedAt > COUNT_IDLE_MS) {
-          countedAt = Date.now();
-          await addScanFindings(pool, found).catch((error: unknown) => {
-            log.warn('scan not counted', { error });
-          });
-        }
-        // rejects when the scan is to stop; the next attempt is another worker's
-        await pause<void>(ROUND_MS, undefined, { signal }).catch(() => undefined);
-        if (signal.aborted) throw ApplicationFailure.retryable('the worker stops', 'WorkerStopping');
+      // beside the rounds: one in which much is due takes longer than a worker that died may go unmissed
+      const beat = setInterval(() => context.heartbeat(totals), BEAT_MS);
+      try {
+        for await (const found of rounds(dependencies, Date.now() + forMs, signal)) totals = sum(totals, found);
+        return totals;
+      } finally {
+        clearInterval(beat);
       }
-      return totals;
     },
   };
+}
+
+/** Round after round until then, each counted. Throws when the scan is to stop: the next attempt is another worker's. */
+async function* rounds(
+  { pool, looks }: ScanDependencies,
+  untilMs: number,
+  signal: AbortSignal,
+): AsyncGenerator<Findings> {
+  let countedAt = 0;
+  while (Date.now() < untilMs) {
+    const found = await scanOnce(looks, signal);
+    yield found;
+    const isIdle = Object.values(found).every(({ due, failed }) => due + failed === 0);
+    if (!isIdle || Date.now() - countedAt > COUNT_IDLE_MS) {
+      countedAt = Date.now();
+      await addScanFindings(pool, found).catch((error: unknown) => {
+        log.warn('scan not counted', { error });
+      });
+    }
+    await pause<void>(ROUND_MS, undefined, { signal }).catch(() => undefined);
+    if (signal.aborted) throw ApplicationFailure.retryable('the worker stops', 'WorkerStopping');
+  }
 }
 
 /** One round over every kind; a kind that fails, e.g. while the database is away, is reported and does not keep the others. */

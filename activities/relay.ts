@@ -1,5 +1,6 @@
 import type pg from 'pg';
 import { claimOutbox, releaseOutbox, type OutboxMessage } from '../src/db/outbox.js';
+import { returnUnattended } from '../src/db/outbox-work.js';
 import type { Outcome } from '../src/saga/outcome.js';
 import { moveAfter, RELAY_RETRY } from '../src/saga/outbox.js';
 import type { Router } from '../src/transports/router.js';
@@ -33,6 +34,9 @@ export interface Relay {
 const LEASE_MS = 30_000;
 const POLL_MS = 1_000;
 const CONCURRENCY = 64;
+/** Between two looks for what was to have a workflow and is not looked after, and how many such messages one of them takes back. */
+const TAKE_BACK_MS = 5_000;
+const TAKE_BACK = 500;
 /** The next in line behind an order key looks again by itself, should nobody wake it. */
 const QUEUED_MS = 250;
 
@@ -61,7 +65,12 @@ export function startRelay(options: RelayOptions): Relay {
     giveBack: (messages) => void giveBack(messages),
     onRoom: () => loop.wake(),
   });
+  let takesBackAtMs = 0;
   const look = async (): Promise<void> => {
+    if (Date.now() >= takesBackAtMs) {
+      takesBackAtMs = Date.now() + TAKE_BACK_MS;
+      await returnUnattended(pool, TAKE_BACK);
+    }
     const sendBefore = Date.now() + leaseMs - RELAY_RETRY.timeoutMs;
     const { room, otherwise } = lanes;
     const messages = await claimOutbox(pool, { room: room(), otherwise, ordered, leaseMs });

@@ -56,7 +56,8 @@ export async function listSuspects(
   { graceMs, after, limit }: { graceMs: number; after: string; limit: number },
 ): Promise<readonly SuspectSaga[]> {
   const { rows } = await pool.query<SuspectSaga>(
-    `select id, state, plan, floor(extract(epoch from accepted_at) * 1000)::float8 as "acceptedAtMs"
+    `select id, state, plan,
+            floor(extract(epoch from case when held_at is null then accepted_at else updated_at end) * 1000)::float8 as "sinceMs"
        from settle.saga s
       where finished_at is null and state <> 'parked' and accepted_at < clock_timestamp() - $1 * interval '1 ms' and id > $2
         and not exists (select from settle.notice n where n.type = 'saga.stuck' and n.subject_id = s.id

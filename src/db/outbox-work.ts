@@ -100,6 +100,28 @@ export async function returnToRelay(pool: pg.Pool, messageIds: readonly string[]
   );
 }
 
+/** Longer than it takes another worker to go on with the scan. */
+const UNATTENDED = '30 seconds';
+
+/**
+ * Gives messages back to the relay for one more attempt whose workflows nobody has looked after: the scan that starts them runs in
+ * Temporal, and is away with it.
+ *
+ * @param limit how many at the most
+ * @returns how many
+ */
+export async function returnUnattended(pool: pg.Pool, limit: number): Promise<number> {
+  const { rowCount } = await pool.query(
+    `update settle.message_log set in_workflow = false
+      where effect_key = any (array(
+        select effect_key from settle.message_log
+         where due_at < clock_timestamp() - interval '${UNATTENDED}' and due_at is not null and in_workflow
+         order by due_at limit $1 for update skip locked))`,
+    [limit],
+  );
+  return rowCount ?? 0;
+}
+
 /** Whether a message is still to be delivered: asked again before its workflow is started anew. */
 export async function isOutboxMessageOpen(pool: pg.Pool, messageId: string): Promise<boolean> {
   const { rowCount } = await pool.query(

@@ -27,6 +27,8 @@ export interface ParkedRecord extends SagaSummary {
   /** Names of the local steps that are applied. */
   readonly applied: readonly string[];
   readonly messages: readonly ParkedMessage[];
+  /** Done as a step of another saga, which alone can take it back. */
+  readonly isHeld: boolean;
 }
 
 /** A step that waits for an operator. */
@@ -40,6 +42,7 @@ export interface ParkedStep {
 
 const RECORD = `select s.id, s.type, s.business_key as "businessKey", s.state, s.reason, s.park_reason as "parkReason",
     s.accepted_at as "acceptedAt", s.updated_at as "updatedAt", s.finished_at as "finishedAt", s.plan, s.parked,
+    s.held_at is not null and s.cancel_reason is null as "isHeld",
     coalesce((select jsonb_agg(step) from settle.step_effect
                where ${effectsOf('s.id')} and action = 'do' and status = 'applied'), '[]') as applied,
     coalesce((select jsonb_agg(jsonb_build_object('step', step, 'action', action, 'type', type, 'status', status,
@@ -90,7 +93,8 @@ export function parkedSteps(saga: ParkedRecord): readonly ParkedStep[] {
     const parked = saga.parked[step.name];
     if (!parked) return [];
     const message = saga.messages.find((each) => each.step === step.name && each.action === parked.action);
-    const hasPassedPivot = allSteps(saga.plan).some((other) => other.name !== step.name && mayBePast(saga, other));
+    const isPast = (other: PlanStep): boolean => other.name !== step.name && mayBePast(saga, other);
+    const hasPassedPivot = saga.isHeld || allSteps(saga.plan).some(isPast);
     const actions = legalActions({ step, parked, hasMessage: message !== undefined, hasPassedPivot });
     return [{ step, parked, message, actions }];
   });

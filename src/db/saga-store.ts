@@ -186,8 +186,7 @@ export async function recordState(tx: Transaction, change: StateChange): Promise
   if (!standing) return {};
   if (isTerminal(standing.state)) return { outcome: standing.state, reason: standing.reason ?? undefined };
   const begun = state === 'compensating' ? await findBegun(tx, sagaId) : [];
-  const kept = begun.filter(({ step }) => step !== givesUp);
-  if (!standing.reason && (standing.isHeld || hasPassedPivot(standing.plan, kept))) return { mustGoForward: true };
+  if (state === 'compensating' && mustGoForward(standing, begun, givesUp)) return { mustGoForward: true };
   const { rows } = await tx.query<{ reason: Reason | null }>(
     `update settle.saga
         set state = case when $2 <> 'parked' and parked - $5::text <> '{}' then 'parked'
@@ -246,6 +245,12 @@ async function findBegun(tx: Transaction, sagaId: string): Promise<readonly Begu
     values: [sagaId],
   });
   return rows;
+}
+
+/** Whether it may not compensate: it has passed what cannot be taken back, or only the saga that it is a step of may take it back. */
+function mustGoForward({ reason, plan, isHeld }: Standing, begun: readonly Begun[], givesUp?: string): boolean {
+  const kept = begun.filter(({ step }) => step !== givesUp);
+  return reason === null && (isHeld || hasPassedPivot(plan, kept));
 }
 
 function hasPassedPivot(plan: Plan, begun: readonly Begun[]): boolean {

@@ -9,12 +9,13 @@ export const START_GRACE_MS = 60_000;
 export interface OpenSaga {
   readonly state: SagaState;
   readonly plan: Plan;
-  readonly acceptedAtMs: number;
+  /** When it was accepted; of one that was held, when it last went on. */
+  readonly sinceMs: number;
 }
 
 /** Why an open saga is stuck; undefined while it is not. What is parked has been reported as such. */
-export function findStuckCause({ state, plan, acceptedAtMs }: OpenSaga, nowMs: number): StuckCause | undefined {
-  const ageMs = nowMs - acceptedAtMs;
+export function findStuckCause({ state, plan, sinceMs }: OpenSaga, nowMs: number): StuckCause | undefined {
+  const ageMs = nowMs - sinceMs;
   if (state === 'accepted') return ageMs > START_GRACE_MS ? 'not-started' : undefined;
   if (state === 'running') return ageMs > longestWayForwardMs(plan) ? 'overdue' : undefined;
   if (state === 'compensating')
@@ -22,12 +23,12 @@ export function findStuckCause({ state, plan, acceptedAtMs }: OpenSaga, nowMs: n
   return undefined;
 }
 
-/** How long a saga can go forward, in ms: until its deadline or for as long as its retries last, and what is past the pivot after that. */
+/** How long a saga can go forward, in ms: until its deadline or for as long as its retries and waits last, and what is past the pivot after that. */
 export function longestWayForwardMs({ saga, items, deadlineMs = Infinity }: Plan): number {
   const firstFinal = items.findIndex((item) => stepsOf(item).some(({ kind }) => kind !== 'compensatable'));
   const before = firstFinal < 0 ? items : items.slice(0, firstFinal);
   const beyond = items.slice(before.length);
-  const budget = ({ retry }: PlanStep): number => retry.budgetMs;
+  const budget = ({ timeoutMs, retry }: PlanStep): number => timeoutMs ?? retry.budgetMs;
   // an attempt may begin at the very end of its budget
   const lastMs = Math.max(...allSteps({ saga, items }).map(({ retry }) => retry.timeoutMs));
   return Math.min(deadlineMs, sum(before, budget)) + sum(beyond, budget) + lastMs;

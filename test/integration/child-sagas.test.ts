@@ -1,5 +1,7 @@
 import type pg from 'pg';
+import { reportStuckSagas } from '../../activities/notices.js';
 import { childSagaId, holdChild, lookAtChild, takeChildBack, type NewChild } from '../../src/db/child-sagas.js';
+import { lockParked, parkedSteps } from '../../src/db/parked-queries.js';
 import { createPool, withTransaction } from '../../src/db/pool.js';
 import { settleSaga } from '../../src/db/saga-end.js';
 import { acceptSaga, recordState, requestCancel } from '../../src/db/saga-store.js';
@@ -128,6 +130,49 @@ describe('a child that is done is held', () => {
       ]);
       expect(['held held', 'refused requested']).toContain(`${held} ${cancelled}`);
     }
+  });
+});
+
+describe('a child that its parent has let go', () => {
+  const park = (sagaId: string): Promise<unknown> =>
+    withTransaction(pool, (tx) =>
+      recordState(tx, { sagaId, state: 'parked', reason: { ...reason, step: 'welcome' }, action: 'do' }),
+    );
+  const parkedStepsOf = (sagaId: string): Promise<object[]> =>
+    withTransaction(pool, async (tx) => {
+      const saga = await lockParked(tx, { tenantId: 'default', sagaId });
+      return parkedSteps(saga!).map(({ step, actions }) => ({ step: step.name, actions }));
+    });
+
+  test('parks like any other where a person can see it, and can no longer compensate', async () => {
+    const { parent, child } = await startFamily();
+    await hold(child);
+    await settleSaga(pool, { sagaId: parent, outcome: 'completed' });
+    await hold(child);
+    await park(child);
+    expect(await stateOf(child)).toBe('parked');
+    expect(await parkedStepsOf(child)).toEqual([{ step: 'welcome', actions: ['retry', 'resolve'] }]);
+    const { rows } = await pool.query('select type, cause from settle.notice where subject_id = $1', [child]);
+    expect(rows).toEqual([{ type: 'saga.parked', cause: reason.code }]);
+    await withTransaction(pool, (tx) => recordState(tx, { sagaId: child, state: 'running', resumes: 'welcome' }));
+    expect(await stateOf(child)).toBe('running');
+  });
+});
+
+describe('a child is not stuck for having waited for its parent', () => {
+  test('its time counts from when it was let go', async () => {
+    const { parent, child } = await startFamily();
+    await hold(child);
+    await pool.query(`update settle.saga set accepted_at = now() - interval '30 days' where id = $1`, [child]);
+    await reportStuckSagas(pool);
+    await settleSaga(pool, { sagaId: parent, outcome: 'completed' });
+    await hold(child);
+    await reportStuckSagas(pool);
+    const told = async (): Promise<unknown> =>
+      (await pool.query('select cause from settle.notice where subject_id = $1', [child])).rows;
+    expect(await told()).toEqual([]);
+    await reportStuckSagas(pool, Date.now() + 30 * 86_400_000);
+    expect(await told()).toEqual([{ cause: 'overdue' }]);
   });
 });
 

@@ -109,3 +109,13 @@ test('of several workers one scans, and when it stops another goes on', async ()
   await busy.stop();
   await makes(idle, 2);
 });
+
+test('a round that takes long is not taken for a worker that has died', async () => {
+  // the runs of the tests before go on by themselves
+  config = { ...config, taskQueue: randomUUID() };
+  const slow = await startScanner(() => new Promise((resolve) => setTimeout(resolve, 6_000, NOTHING)));
+  await ensureScanSchedule(client, config);
+  await makes(slow, 1);
+  await new Promise((resolve) => setTimeout(resolve, 5_500));
+  expect(slow.rounds()).toBe(1);
+});

@@ -2,6 +2,7 @@ import { createHmac } from 'node:crypto';
 import { createServer, type IncomingHttpHeaders } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { reportStuckSagas, tellWebhook } from '../../activities/notices.js';
+import { recordState } from '../../src/db/saga-store.js';
 import { createWebhook, type Webhook } from '../../src/transports/webhook.js';
 import { seed, startTestApi, type TestApi } from '../support/api.js';
 import { useDatabase } from '../support/databases.js';
@@ -75,6 +76,13 @@ describe('what people should hear of', () => {
     expect(rows).toEqual([{ together: true }]);
     await sagas.act(saga, { action: 'retry' });
     expect(await noticesOf(saga)).toHaveLength(1);
+  });
+
+  test('a parking that is recorded again, as its answer was lost, is told once', async () => {
+    const sagaId = await sagas.parkForward();
+    const reason = { code: 'effect-key-reused', message: 'stands for another request', step: 'stock' };
+    await recordState(api.pool, { sagaId, state: 'parked', reason, action: 'do' });
+    expect(await noticesOf(sagaId)).toHaveLength(1);
   });
 
   test('the webhook hears of it, signed, with the next action, and without payloads', async () => {

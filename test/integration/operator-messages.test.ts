@@ -159,7 +159,7 @@ describe('operators act on half messages', () => {
         body: {
           type: '/problems/may-repeat-effect',
           windowMs: 14 * DAY_MS,
-          detail: expect.stringContaining('it is 15'),
+          detail: expect.stringContaining('15.1 days old'),
         },
       });
     }

@@ -150,6 +150,16 @@ test('while Temporal is away the relay has back what was to have a workflow, and
   });
 });
 
+test('while the scan is away with Temporal the relay takes back what nobody looks after', async () => {
+  const id = await outbox.send();
+  const attended = await outbox.send();
+  const aged = `case effect_key when $1 || '/message/do' then due_at - interval '31 s' else due_at end`;
+  await outbox.pool.query(`update settle.message_log set in_workflow = true, due_at = ${aged}`, [id]);
+  outbox.relay({ router: remembering().router });
+  await expectState(id, { state: 'delivered' });
+  expect(await outbox.find(attended)).toMatchObject({ state: 'pending', attempts: 0 });
+});
+
 test('a message that has a workflow is looked after less and less often, and by one scan at a time', async () => {
   const id = await outbox.send();
   await outbox.pool.query('update settle.message_log set in_workflow = true');

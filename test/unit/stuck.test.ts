@@ -1,3 +1,6 @@
+import { z } from 'zod';
+import { defineEvent } from '../../src/saga/event-contract.js';
+import { defineSaga } from '../../src/saga/define-saga.js';
 import { payInvoiceSaga } from '../../workflows/payments.js';
 import { placeOrderSaga } from '../../workflows/orders.js';
 import { findStuckCause, longestWayForwardMs } from '../../src/saga/stuck.js';
@@ -14,6 +17,15 @@ test('a saga goes forward until its deadline, and past its pivot for as long as 
   expect(longestWayForwardMs({ ...placeOrderSaga.plan, deadlineMs: MINUTE_MS })).toBe(MINUTE_MS + 5_000);
 });
 
+test('a saga that waits for an event is not stuck before the time to wait for it is over', () => {
+  const event = defineEvent('signed', z.object({}));
+  const { plan } = defineSaga('sign', { input: z.object({}), businessKey: () => 'any' })
+    .wait('signature', { event, timeout: '7d' })
+    .build();
+  expect(findStuckCause({ state: 'running', plan, sinceMs: 0 }, 6 * DAY_MS)).toBeUndefined();
+  expect(findStuckCause({ state: 'running', plan, sinceMs: 0 }, 8 * DAY_MS)).toBe('overdue');
+});
+
 test.each<[SagaState, number, string | undefined]>([
   ['accepted', MINUTE_MS - 1, undefined],
   ['accepted', MINUTE_MS + 1, 'not-started'],
@@ -23,5 +35,5 @@ test.each<[SagaState, number, string | undefined]>([
   ['compensating', 4 * DAY_MS, 'overdue'],
   ['parked', 99 * DAY_MS, undefined],
 ])('a saga that has been %s for %d ms counts as %s', (state, ageMs, cause) => {
-  expect(findStuckCause({ state, plan: placeOrderSaga.plan, acceptedAtMs: 0 }, ageMs)).toBe(cause);
+  expect(findStuckCause({ state, plan: placeOrderSaga.plan, sinceMs: 0 }, ageMs)).toBe(cause);
 });

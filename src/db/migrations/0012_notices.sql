@@ -32,7 +32,8 @@ begin
                             'step', step, 'direction', why ->> 'action',
                             'reason', jsonb_build_object('code', why ->> 'code', 'message', why ->> 'message'))
     from jsonb_each(new.parked) as p (step, why)
-   where why is distinct from old.parked -> step;
+   -- recorded again, as its first answer was lost, it is still the same
+   where why - 'at' is distinct from (old.parked -> step) - 'at';
   return null;
 end $$;
 create trigger saga_parked after update on settle.saga
