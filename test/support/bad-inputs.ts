@@ -125,8 +125,8 @@ export const QUERIES: readonly [path: string, queries: readonly string[]][] = [
         'state=parked',
       ],
       ...['olderThanMs=', 'olderThanMs=1e3', 'olderThanMs=0x1', 'olderThanMs=1000000000000', 'olderThanMs=NaN'],
-      // an outbox message is not listed, so no page ends with one
-      `cursor=${Buffer.from(`om_${UUID}`).toString('base64url')}`,
+      // a repair is not parked, so no page ends with one
+      `cursor=${Buffer.from(`rp_${UUID}`).toString('base64url')}`,
     ],
   ],
   [
