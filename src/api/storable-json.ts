@@ -3,7 +3,7 @@ import { z } from 'zod';
 /** Any JSON that the ledger holds as it was sent: `1e400` would come out as null, 2^53 + 1 as 2^53. */
 export const Json = z
   .unknown()
-  .refine(isStorable, 'must not contain NUL, lone surrogates or whole numbers beyond 2^53; send such a number as text');
+  .refine(isStorable, 'must not contain NUL, lone surrogates or numbers beyond 2^53; send such a number as text');
 
 /** The members' names count too. */
 function isStorable(value: unknown): boolean {
