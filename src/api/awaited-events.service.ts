@@ -3,11 +3,11 @@ import { isSagaId } from '../saga/ids.js';
 import { isTerminal } from '../saga/state.js';
 import type { EventReceivedView } from './awaited-events.schemas.js';
 import { hashOf } from './canonical-json.js';
-import { Json } from './operator-schemas.js';
 import { PARTS, type ApiParts } from './parts.js';
 import { ProblemError } from './problems.js';
 import { unknownSaga, type SagaKey } from './sagas.service.js';
 import { invalidRequest } from './schema.pipe.js';
+import { Json } from './storable-json.js';
 
 /** Takes the events that sagas wait for. */
 @Injectable()

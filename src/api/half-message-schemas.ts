@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { text } from '../messages/fields.js';
 import { DECIDERS, HALF_MESSAGE_STATES, MAX_BATCH, VERDICTS } from '../saga/half-message.js';
+import { Json } from './storable-json.js';
 import { ActionNote, Time } from './view-fields.js';
 
 const MessageId = z.string().meta({ examples: ['msg_0198c5a0-7e1c-7000-8000-000000000003'] });
@@ -14,18 +15,6 @@ const isPlainWebUrl = (address: string): boolean => {
   );
 };
 
-/** As JSON text, in which NUL and lone surrogates are always escaped; a backslash may itself be escaped before them. */
-const UNSTORABLE = /(?<!\\)(?:\\\\)*\\u(?:0000|d[89a-f][0-9a-f]{2})/;
-
-/** Any JSON that PostgreSQL can hold. */
-const Payload = z
-  .unknown()
-  .refine((payload) => payload !== undefined, 'is required')
-  .refine(
-    (payload) => payload === undefined || !UNSTORABLE.test(JSON.stringify(payload)),
-    'must not contain NUL or lone surrogates',
-  );
-
 /** The body of `POST /v1/messages`. */
 export const PrepareRequest = z.strictObject({
   type: z
@@ -33,7 +22,9 @@ export const PrepareRequest = z.strictObject({
     .max(200)
     .regex(/^[\w.-]+$/, 'must be a message type')
     .describe('Where it goes: a message type that this installation has a route for.'),
-  payload: Payload.describe('What the participant is sent, once the producer has confirmed.'),
+  payload: Json.refine((payload) => payload !== undefined, 'is required').describe(
+    'What the participant is sent, once the producer has confirmed.',
+  ),
   checkBackUrl: text(2_000)
     .refine(isPlainWebUrl, 'must be an absolute http or https URL without credentials or fragment')
     .describe('Asked with POST what became of the local transaction, when the producer does not say.'),

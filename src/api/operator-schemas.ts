@@ -4,6 +4,7 @@ import { isStepName } from '../saga/ids.js';
 import { ALL_ACTIONS } from '../saga/operator.js';
 import { SUBJECT_KINDS, subjectKind } from '../saga/subject.js';
 import { PageSize, readCursor } from './schemas.js';
+import { Json } from './storable-json.js';
 import { ReasonView, Time } from './view-fields.js';
 
 const StepName = z.string().refine(isStepName, 'must be the name of a step');
@@ -23,8 +24,6 @@ export const ActionName = z
       'discard: give a message up; without a verdict it is rolled back.',
     ].join('\n'),
   );
-/** Any JSON that the ledger can hold. */
-export const Json = z.unknown().refine(isStorable, 'must not contain NUL or lone surrogates');
 
 /** Something that waits for an operator: a step of a saga, or a message. */
 export const ParkedView = z.object({
@@ -158,11 +157,4 @@ export type OperatorComponent = keyof typeof OPERATOR_COMPONENTS;
 
 function belongs(action: string): string {
   return `must be given with '${action}', and with nothing else`;
-}
-
-/** Whether PostgreSQL can hold every text in it; the members' names too. */
-function isStorable(value: unknown): boolean {
-  if (typeof value === 'string') return /^[^\0\p{Surrogate}]*$/u.test(value);
-  if (typeof value !== 'object' || value === null) return true;
-  return Object.entries(value).every(([name, member]) => isStorable(name) && isStorable(member));
 }

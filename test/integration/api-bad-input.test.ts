@@ -1,7 +1,8 @@
 import { PROBLEMS } from '../../src/api/problems.js';
 import { GOOD_ORDER, startTestApi, type TestApi } from '../support/api.js';
 import { useDatabase } from '../support/databases.js';
-import { send, sendBytes, type RawAnswer } from '../support/raw-http.js';
+import { expectProblem } from '../support/problems.js';
+import { send, sendBytes } from '../support/raw-http.js';
 
 const GOOD = JSON.stringify(GOOD_ORDER);
 const JSON_TYPE = ['content-type', 'application/json'];
@@ -186,18 +187,6 @@ describe('bad input is a problem of its own kind, and stores nothing', () => {
     expect(rows).toEqual([]);
     expect(api.starter.started).toEqual([]);
   });
-
-  const expectProblem = (answer: RawAnswer, status: number, type: string): Record<string, unknown> => {
-    expect({ status: answer.status, type: answer.headers['content-type'] }).toEqual({
-      status,
-      type: 'application/problem+json',
-    });
-    expect(answer.body).not.toMatch(/node_modules|\bat .*:\d+|stack|src\//);
-    const problem = JSON.parse(answer.body) as Record<string, unknown>;
-    const { title } = PROBLEMS[type as keyof typeof PROBLEMS];
-    expect(problem).toMatchObject({ type: `/problems/${type}`, title, status, detail: expect.any(String) });
-    return problem;
-  };
 
   test.each(BODIES)('body: %s', async (...[, body, status, type, pointer]) => {
     // a row may lack its last cell: as a parameter of its own Jest would pass a callback for it

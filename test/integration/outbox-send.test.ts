@@ -70,6 +70,9 @@ test.each([
     'at most 65536 bytes as text, not 65537',
   ],
   ['a payload that is too deep', { payload: nested(34) }, 'deeper than 32 levels'],
+  ['a number beyond 2^53', { payload: '{"ids":[1,9007199254740993]}' }, 'no number beyond 2^53'],
+  ['a number below -2^53', { payload: '-9007199254740993' }, 'no number beyond 2^53'],
+  ['a number that no double holds', { payload: '{"a":{"b":1e400}}' }, 'no number beyond 2^53'],
   ['a payload that is no JSON', { payload: '{' }, 'invalid input syntax for type json'],
   ['a payload with NUL', { payload: '"\\u0000"' }, 'unsupported Unicode escape sequence'],
   ['half a surrogate pair', { payload: '"\\ud800"' }, 'invalid input syntax for type json'],
@@ -90,6 +93,10 @@ test.each([
   ['the longest payload', { payload: JSON.stringify('x'.repeat(65_534)) }],
   ['the deepest payload', { payload: nested(32) }],
   ["JSON's null", { payload: 'null' }],
+  [
+    'the largest exact number, and its digits as text',
+    { payload: '[9007199254740991, "9007199254740993", 0.1, true]' },
+  ],
   ['every argument', { named: `tenant => 'acme', order_key => '订单-1', delay => '1 hour', message_id => '${v7()}'` }],
 ])('%s is accepted', async (_, good) => {
   expect(await send(good)).toMatch(/^om_/);
