@@ -160,7 +160,7 @@ describe('what is past the retention', () => {
   test('never takes what operators have done', async () => {
     const id = await acceptAged(pool, 50);
     await pool.query(
-      `insert into settle.operator_action (tenant_id, id, saga_id, step, action, actor, reason, request_id, request_hash,
+      `insert into settle.operator_action (tenant_id, id, subject_id, step, action, actor, reason, request_id, request_hash,
                                            before, after, operation, delivered_at)
        values ('default', 'a-1', $1, 'stock', 'retry', 'ann', 'because', 'r', 'h', '{}', '{}', '{}', clock_timestamp())`,
       [id],
@@ -168,7 +168,9 @@ describe('what is past the retention', () => {
     await settle(pool, [id]);
     await keepUntilDone();
     expect(await rowsOf(pool, id)).toEqual(NOTHING);
-    expect((await pool.query('select id from settle.operator_action where saga_id = $1', [id])).rows).toHaveLength(1);
+    expect((await pool.query('select id from settle.operator_action where subject_id = $1', [id])).rows).toHaveLength(
+      1,
+    );
     expect((await pool.query('select * from settle.verify_operator_actions()')).rows).toEqual([]);
   });
 
