@@ -63,7 +63,11 @@ export const SETTINGS = [
     default: "the development server's",
     description: 'address of the Temporal Web UI, for links',
   },
-  { name: 'SETTLE_TASK_QUEUE', default: 'settle', description: 'Temporal task queue of this installation' },
+  {
+    name: 'SETTLE_TASK_QUEUE',
+    default: 'settle',
+    description: 'Temporal task queue of this installation; each in one namespace needs its own',
+  },
   { name: 'SETTLE_TEMPORAL_PORT', default: '`PORT` + 4', description: 'port of the Temporal development server' },
   { name: 'SETTLE_UI_PORT', default: '`PORT` + 5', description: "port of the development server's Web UI" },
   {

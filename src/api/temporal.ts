@@ -78,7 +78,11 @@ export async function ensureScanSchedule({ schedule }: Client, { taskQueue }: Te
     await schedule.create({
       scheduleId,
       spec: { intervals: [{ every: SCAN_EVERY }] },
-      action: { type: 'startWorkflow', workflowType: 'ledgerScan', workflowId: scheduleId, taskQueue, args: [] },
+      action: {
+        ...{ type: 'startWorkflow', workflowType: 'ledgerScan', workflowId: scheduleId, taskQueue, args: [] },
+        // it is no saga: one that hangs gives way to the next
+        workflowRunTimeout: '15m',
+      },
       policies: { overlap: ScheduleOverlapPolicy.BUFFER_ONE, catchupWindow: '1m' },
       state: { triggerImmediately: true },
     });

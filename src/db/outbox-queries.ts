@@ -58,7 +58,8 @@ export async function countOutbox(pool: pg.Pool, atMost: number): Promise<Outbox
 
 /**
  * Sends a dead message again, under the same effect key and a higher revision, so that a participant that has refused it
- * looks at it anew. For an operator's hand: the relay takes it up as if it were new.
+ * looks at it anew. For an operator's hand: the relay takes it up as if it were new, but goes on counting its attempts, so that an
+ * answer to an attempt of before is told from one to its own.
  *
  * @returns whether it was dead
  */
@@ -68,7 +69,6 @@ export async function resendOutboxMessage(db: Transaction, messageId: string): P
     text: `with resent as (
              update settle.message_log
                 set status = 'pending', reason = null, due_at = clock_timestamp(), finished_at = null, first_sent_at = null,
-                    attempts = 0,
                     -- one that holds this effect under another payload is not asked anew: that other one would pass for ours
                     revision = revision + case when reason ->> 'code' = 'effect-key-reused' then 0 else 1 end
               where effect_key = $1 and saga_id is null and status = 'dead' returning 1)

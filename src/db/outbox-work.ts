@@ -48,7 +48,7 @@ export async function recordOutboxFailure(pool: pg.Pool, messageId: string, erro
 }
 
 /**
- * Makes a message a dead letter, unless it has been delivered meanwhile.
+ * Makes a message of a workflow's a dead letter, unless it has been delivered meanwhile, or an operator has given it to the relay.
  *
  * @returns what it is
  */
@@ -58,7 +58,7 @@ export async function buryOutboxMessage(pool: pg.Pool, messageId: string, reason
     text: `update settle.message_log
               set status = 'dead', reason = $2, due_at = null, leased_until = null, in_workflow = false,
                   finished_at = clock_timestamp()
-            where effect_key = $1 and saga_id is null and status = 'pending'`,
+            where effect_key = $1 and saga_id is null and status = 'pending' and in_workflow`,
     values: [messageEffectKey(messageId), JSON.stringify(reason)],
   });
   const { rows } = await pool.query<{ status: string }>(

@@ -58,8 +58,17 @@ test('a dead letter is listed with its reason and what may be done about it', as
 test('resend sends it again under the same effect key and a higher revision, and nobody need be told', async () => {
   const id = await bury(await send());
   expect(await act(id, { action: 'resend' })).toMatchObject({ status: 200, body: { kind: 'outbox-message', id } });
-  expect(await claim(id)).toMatchObject({ effectKey: `${id}/message/do`, revision: 1, attempts: 1, mayRepeat: false });
+  expect(await claim(id)).toMatchObject({ effectKey: `${id}/message/do`, revision: 1, attempts: 2, mayRepeat: false });
   expect((await claimUndelivered(api.pool, 100)).filter(({ subjectId }) => subjectId === id)).toEqual([]);
+});
+
+test('an answer to an attempt of before the resend, however late, is no answer to it', async () => {
+  const id = await bury(await send());
+  expect((await act(id, { action: 'resend' })).status).toBe(200);
+  await claim(id);
+  const late = { to: 'dead', reason: { code: 'late', message: 'to the first attempt' } } as const;
+  await recordOutbox(api.pool, [{ effectKey: `${id}/message/do`, attempt: 1, move: late }]);
+  expect(await stateOf(id)).toBe('pending');
 });
 
 test('edit sends another payload under the same effect key', async () => {
