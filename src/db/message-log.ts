@@ -105,8 +105,8 @@ async function insertUndo(
   const { rows } = await tx.query<LoggedMessage>({
     name: 'insert-undo',
     text: `insert into settle.message_log
-             (effect_key, saga_id, tenant_id, step, action, type, payload, attempts, first_sent_at)
-           select $1, saga_id, tenant_id, step, 'undo', $3, payload, 1, clock_timestamp()
+             (effect_key, saga_id, tenant_id, step, action, type, payload, attempts, first_sent_at, may_repeat)
+           select $1, saga_id, tenant_id, step, 'undo', $3, payload, 1, clock_timestamp(), case when may_repeat = revision then 0 end
              from settle.message_log where effect_key = $2 and ${MAYBE_APPLIED}
            on conflict (effect_key) do update set attempts = message_log.attempts + 1
            returning ${COLUMNS}`,

@@ -1,5 +1,6 @@
 import { effectKey, type EffectId } from '../saga/ids.js';
 import type { PlanStep } from '../saga/plan.js';
+import { effectsOf } from './effects-of.js';
 import type { Transaction } from './pool.js';
 
 /**
@@ -25,6 +26,13 @@ export async function reopenEffect(tx: Transaction, effect: EffectId): Promise<v
  */
 export async function permitRepeat(tx: Transaction, effect: EffectId): Promise<void> {
   await tx.query('update settle.message_log set may_repeat = revision where effect_key = $1', [effectKey(effect)]);
+}
+
+/** The same for what a saga has done: its undos go to participants that may have forgotten it, and each takes the word over. */
+export async function permitUndos(tx: Transaction, sagaId: string): Promise<void> {
+  await tx.query(`update settle.message_log set may_repeat = revision where ${effectsOf('$1')} and action = 'do'`, [
+    sagaId,
+  ]);
 }
 
 /** Another payload under the same effect key: a later answer to the old revision no longer counts. */

@@ -1,5 +1,5 @@
 import { effectKey } from '../saga/ids.js';
-import { attestEffect, editMessage, permitRepeat, reopenEffect } from './operator-changes.js';
+import { attestEffect, editMessage, permitRepeat, permitUndos, reopenEffect } from './operator-changes.js';
 import type { OperatorRequest, Subject } from './operator-subject.js';
 import { sagaItems, type ParkedItem } from './parked-items.js';
 import { lockParked } from './parked-queries.js';
@@ -35,6 +35,7 @@ async function change(
       return resolveSaga(tx, { sagaId, outcome: request.outcome!, reason: operation.reason });
     case 'compensate':
       await recordState(tx, { sagaId, state: 'compensating', reason: operation.reason, givesUp: step });
+      if (request.mayRepeat) await permitUndos(tx, sagaId);
       return;
     case 'edit':
       await editMessage(tx, effect, request.payload);

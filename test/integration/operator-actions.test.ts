@@ -120,6 +120,17 @@ describe('operators', () => {
     });
   });
 
+  test('to compensate on the word that effects may be repeated holds for the undos, too', async () => {
+    for (const mayRepeat of [true, false]) {
+      const sagaId = await parkForward();
+      await act(sagaId, { action: 'compensate', mayRepeat });
+      const effect = { sagaId, step: 'stock', action: 'undo' } as const;
+      expect(await claimUndo(api.pool, { effect, tenantId: TENANT, type: 'inventory.release' })).toMatchObject({
+        mayRepeat,
+      });
+    }
+  });
+
   test.each(['completed', 'compensated'] as const)(
     'resolved as %s, a saga ends and shows that a person ended it',
     async (outcome) => {
