@@ -1,13 +1,17 @@
 import type pg from 'pg';
-import { claimDueHalfMessages, isHalfMessageOpen, postponeHalfMessages } from '../src/db/half-messages.js';
+import {
+  claimDueHalfMessages,
+  isHalfMessageOpen,
+  postponeHalfMessages,
+  type DueHalfMessage,
+} from '../src/db/half-messages.js';
 import type { ScanFindings } from '../src/db/scan-counts.js';
-import type { HalfMessageStart } from '../src/saga/half-message.js';
 import { lookAt } from './scan.js';
 
 /** What the scan needs of Temporal: the API's starter has it. */
 export interface HalfMessageRestarter {
   /** Makes sure that an open message has a running workflow, and that it knows the verdict if there is one. */
-  ensureRunning(message: HalfMessageStart, isOpen: () => Promise<boolean>): Promise<'started' | 'running' | 'settled'>;
+  ensureRunning(message: DueHalfMessage, isOpen: () => Promise<boolean>): Promise<'started' | 'running' | 'settled'>;
 }
 
 const BATCH = 200;
@@ -19,7 +23,7 @@ export async function scanHalfMessages(
   signal: AbortSignal,
 ): Promise<ScanFindings> {
   const due = await claimDueHalfMessages(pool, BATCH);
-  const restart = (message: HalfMessageStart): Promise<string> =>
+  const restart = (message: DueHalfMessage): Promise<string> =>
     restarter.ensureRunning(message, () => isHalfMessageOpen(pool, message.messageId));
   const { left, ...findings } = await lookAt(due, restart, signal);
   if (left.length > 0)

@@ -1,6 +1,7 @@
 import { WorkflowExecutionAlreadyStartedError, type Client, type WorkflowStartOptions } from '@temporalio/client';
 import { defineSearchAttributeKey, SearchAttributeType, TypedSearchAttributes } from '@temporalio/common';
 import type { Logger } from 'pino';
+import type { DueHalfMessage } from '../db/half-messages.js';
 import type { HalfMessageStart } from '../saga/half-message.js';
 import { createStartLine } from './start-line.js';
 
@@ -14,7 +15,7 @@ export interface HalfMessageStarter {
    * @param isOpen asked before a workflow that has closed is started anew
    * @throws when Temporal cannot be reached
    */
-  ensureRunning(message: HalfMessageStart, isOpen: () => Promise<boolean>): Promise<'started' | 'running' | 'settled'>;
+  ensureRunning(message: DueHalfMessage, isOpen: () => Promise<boolean>): Promise<'started' | 'running' | 'settled'>;
   /** Waits for the calls under way. */
   stop(): Promise<void>;
 }
@@ -47,7 +48,9 @@ export function createHalfMessageStarter(options: HalfMessageStarterOptions): Ha
     },
     ensureRunning: async (message, isOpen) => {
       if (await tell(options, message, 'REJECT_DUPLICATE')) return 'started';
-      const { status } = await client.workflow.getHandle(message.messageId).describe();
+      const { status } = await client.withDeadline(Date.now() + RPC_TIMEOUT_MS, () =>
+        client.workflow.getHandle(message.messageId).describe(),
+      );
       if (status.name === 'RUNNING') return 'running';
       if (!(await isOpen())) return 'settled';
       await tell(options, message, 'ALLOW_DUPLICATE');
@@ -59,7 +62,7 @@ export function createHalfMessageStarter(options: HalfMessageStarterOptions): Ha
 /** Starts a workflow, or signals the one that runs when there is something to say; false when it did neither. */
 async function tell(
   { client, taskQueue }: HalfMessageStarterOptions,
-  message: HalfMessageStart,
+  message: HalfMessageStart & { readonly isTold?: boolean },
   workflowIdReusePolicy: ReusePolicy,
 ): Promise<boolean> {
   const { messageId, tenantId, type, plan, preparedAtMs, verdict } = message;
@@ -79,7 +82,7 @@ async function tell(
   };
   try {
     await client.withDeadline<unknown>(Date.now() + RPC_TIMEOUT_MS, () =>
-      verdict
+      verdict && !message.isTold
         ? client.workflow.signalWithStart(WORKFLOW, { ...options, signal: 'verdict', signalArgs: [verdict] })
         : client.workflow.start(WORKFLOW, { ...options, workflowIdConflictPolicy: 'FAIL' }),
     );

@@ -55,7 +55,9 @@ export function createOutboxStarter(client: Client, taskQueue: string): OutboxSt
   return {
     ensureRunning: async (message, isOpen) => {
       if (await start(message, 'REJECT_DUPLICATE')) return 'started';
-      const { status } = await client.workflow.getHandle(message.messageId).describe();
+      const { status } = await client.withDeadline(Date.now() + RPC_TIMEOUT_MS, () =>
+        client.workflow.getHandle(message.messageId).describe(),
+      );
       if (status.name === 'RUNNING') return 'running';
       if (!(await isOpen())) return 'settled';
       await start(message, 'ALLOW_DUPLICATE');

@@ -165,20 +165,28 @@ export async function countOpenHalfMessages(pool: pg.Pool): Promise<ReadonlyMap<
   return new Map(rows.map(({ state, count }) => [state, count]));
 }
 
+/** An open half message that is due for a look. */
+export interface DueHalfMessage extends HalfMessageStart {
+  /** Whether its workflow has surely heard of the verdict; one that is started anew has it from the start. */
+  readonly isTold: boolean;
+}
+
 /**
  * Claims open half messages that are due, oldest first. Claiming sets the next look (3 s, doubling to 5 min).
  *
  * @param limit how many at the most
  */
-export async function claimDueHalfMessages(pool: pg.Pool, limit: number): Promise<readonly HalfMessageStart[]> {
-  const { rows } = await pool.query<HalfMessageStart>(
+export async function claimDueHalfMessages(pool: pg.Pool, limit: number): Promise<readonly DueHalfMessage[]> {
+  const { rows } = await pool.query<DueHalfMessage>(
     `with due as (
        select id as due_id from settle.half_message
         where due_at <= clock_timestamp() order by due_at limit $1 for update skip locked)
      update settle.half_message
         set scans = scans + 1,
             due_at = clock_timestamp() + least(interval '3 seconds' * 2 ^ least(scans, 10), interval '5 minutes')
-       from due where id = due_id returning ${START_COLUMNS}`,
+       from due where id = due_id
+      -- told a few times only: what waits for a person is looked at for ever, and a history has its limits
+      returning ${START_COLUMNS}, scans > 8 as "isTold"`,
     [limit],
   );
   return rows;
