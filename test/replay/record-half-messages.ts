@@ -1,16 +1,16 @@
 // Records the histories of half messages that replay.test.ts keeps:
 //   node --import ./test/support/typescript.js test/replay/record-half-messages.ts <temporal address> <postgres url>
 // Run it only for a new kind of ending: a stored history is never replaced, for it stands for the messages in flight.
-import { existsSync, realpathSync, writeFileSync } from 'node:fs';
+import { existsSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { dirname } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { historyToJSON } from '@temporalio/common/lib/proto-utils.js';
 import { migrate } from '../../src/db/migrate.js';
 import type { Verdict } from '../../src/saga/half-message.js';
 import type { MessageAction } from '../../src/saga/operator.js';
 import { startHalfMessages, type HalfMessages, type Producer } from '../support/half-messages.js';
+import { withoutMachine } from '../support/machine-free.js';
 
 interface Ending {
   readonly producer: Producer;
@@ -57,10 +57,7 @@ async function record(half: HalfMessages, name: string, { producer, tell, horizo
   else if (isParked) await half.decide(id, 'committed');
   const handle = half.client.workflow.getHandle(id);
   console.log(name, await handle.result());
-  const json = historyToJSON(await handle.fetchHistory())
-    .replaceAll(dirname(realpathSync('node_modules')), '.')
-    .replaceAll(process.cwd(), '.')
-    .replace(/\d+@[\w.-]+/g, 'recorder');
+  const json = withoutMachine(historyToJSON(await handle.fetchHistory()));
   writeFileSync(new URL(`./histories/${name}.json`, import.meta.url), `${json}\n`);
 }
 

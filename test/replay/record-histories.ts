@@ -1,10 +1,9 @@
 // Records the histories that replay.test.ts keeps:
 //   node --import ./test/support/typescript.js test/replay/record-histories.ts <temporal address> <postgres url>
 // Run it only for a new kind of ending: a stored history is never replaced, for it stands for the sagas in flight.
-import { existsSync, realpathSync, writeFileSync } from 'node:fs';
+import { existsSync, writeFileSync } from 'node:fs';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { dirname } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { historyToJSON } from '@temporalio/common/lib/proto-utils.js';
 import { NativeConnection, Worker } from '@temporalio/worker';
@@ -29,6 +28,7 @@ import { allSteps } from '../../src/saga/plan.js';
 import { createRouter } from '../../src/transports/router.js';
 import { definitions } from '../../workflows/definitions.js';
 import { ENDINGS, healthy, hurried, RESULTS, SCENARIOS, type Behaviour, type Ending } from './endings.js';
+import { withoutMachine } from '../support/machine-free.js';
 import { bundleSources } from '../support/workflow-bundle.js';
 
 let behaviour: Behaviour = healthy;
@@ -126,16 +126,6 @@ async function decide(pool: pg.Pool, sagaId: string, action: OperatorAction): Pr
   );
   if (answer.kind !== 'recorded') throw new Error(`saga '${sagaId}': ${action} is ${answer.kind}`);
   return answer.action.operation;
-}
-
-/** A history names the folder and the host that it was recorded on; neither matters to a replay. */
-function withoutMachine(json: string): string {
-  // the dependencies may be linked from elsewhere
-  const elsewhere = dirname(realpathSync('node_modules'));
-  return json
-    .replaceAll(elsewhere, '.')
-    .replaceAll(process.cwd(), '.')
-    .replace(/\d+@[\w.-]+/g, 'recorder');
 }
 
 interface Recorder {

@@ -7,6 +7,7 @@ import type { AddressInfo } from 'node:net';
 import { historyToJSON } from '@temporalio/common/lib/proto-utils.js';
 import { migrate } from '../../src/db/migrate.js';
 import { startHalfMessages, type HalfMessages } from '../support/half-messages.js';
+import { withoutMachine } from '../support/machine-free.js';
 
 /** The statuses that its participant answers with, the last one for ever. */
 const ENDINGS: Readonly<Record<string, readonly number[]>> = {
@@ -23,9 +24,7 @@ async function record({ pool, outbox, client }: HalfMessages, name: string): Pro
   await outbox.ensureRunning({ messageId, tenantId: 'default', type: 'notes.write' }, () => Promise.resolve(true));
   const handle = client.workflow.getHandle(messageId);
   console.log(name, await handle.result());
-  const json = historyToJSON(await handle.fetchHistory())
-    .replaceAll(process.cwd(), '.')
-    .replace(/\d+@[\w.-]+/g, 'recorder');
+  const json = withoutMachine(historyToJSON(await handle.fetchHistory()));
   writeFileSync(new URL(`./histories/${name}.json`, import.meta.url), `${json}\n`);
 }
 

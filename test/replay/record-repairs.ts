@@ -4,6 +4,7 @@
 import { existsSync, writeFileSync } from 'node:fs';
 import { historyToJSON } from '@temporalio/common/lib/proto-utils.js';
 import { withRepair } from '../support/repair-workflow.js';
+import { withoutMachine } from '../support/machine-free.js';
 
 const ENDINGS: Readonly<Record<string, readonly (boolean | Error)[]>> = {
   'repairs-done': [false, false, true],
@@ -17,9 +18,7 @@ async function main(address: string): Promise<void> {
     if (existsSync(file)) continue;
     await withRepair({ answers, perSecond: 10 }, async ({ handle }) => {
       await handle.result();
-      const json = historyToJSON(await handle.fetchHistory())
-        .replaceAll(process.cwd(), '.')
-        .replace(/\d+@[\w.-]+/g, 'recorder');
+      const json = withoutMachine(historyToJSON(await handle.fetchHistory()));
       writeFileSync(file, `${json}\n`);
     });
   }

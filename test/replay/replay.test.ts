@@ -73,6 +73,10 @@ describe('promise 9: sagas in flight go on under new code', () => {
     await Worker.runReplayHistory({ workflowBundle }, load(name));
   });
 
+  test.each(names)("the stored history '%s' names no folder of the machine that recorded it", (name) => {
+    expect(readFileSync(new URL(name, HISTORIES), 'utf8')).not.toMatch(/(?:\(|file:\/\/)\/[\w.-]+\//);
+  });
+
   test('a history in which a step has been taken out does not replay', async () => {
     const history = load('orders-completed.json');
     const isMarker = ({ eventType }: { eventType: string }): boolean => eventType.endsWith('MARKER_RECORDED');
