@@ -15,7 +15,7 @@ export interface DemoOrder {
 /** In minor units. */
 export const UNIT_PRICE = 1_999;
 
-/** Talks to the API as any client should: what is answered 503 is sent again. */
+/** A client of the API, as a user would write it: it sends again what was answered 503. */
 export interface DemoClient {
   /** Places an order and returns its saga's id; the same key brings the same saga. */
   place(order: DemoOrder, key?: string): Promise<string>;

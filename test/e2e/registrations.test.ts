@@ -121,7 +121,7 @@ test('while the participants are away a registration waits, and then it happens'
   expect(await tracesOf(body.sagaId)).toEqual(EVERYTHING);
 });
 
-test('when all is done every registered user has all of it, nobody else has any, and the books balance', async () => {
+test('each registered user has a profile, preferences, a mail and the credit, nobody else has, and the books balance', async () => {
   const users = await town.query<{ user_id: string }>(
     'producer',
     `select user_id from people.registration where status = 'registered' order by user_id`,

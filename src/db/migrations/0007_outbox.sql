@@ -110,6 +110,9 @@ begin
       then format('type must be 1 to 200 letters, digits, ''.'', ''_'' and ''-'', not %L', left(type, 100))
     when payload is null then 'payload must not be null; for JSON''s null write ''null''::jsonb'
     when payload @? '$.**{33}' then 'payload must not be nested deeper than 32 levels'
+    -- it is read as JavaScript reads JSON: 2^53 + 1 would be delivered as 2^53, and 1e400 as null
+    when payload @? '$.** ? (@.type() == "number" && (@ > 9007199254740991 || @ < -9007199254740991))'
+      then 'payload must have no number beyond 2^53, which would be rounded on its way; send it as text'
     when octet_length(payload::text) > 65536
       then format('payload must have at most 65536 bytes as text, not %s', octet_length(payload::text))
     when tenant is null or tenant !~ '^[A-Za-z0-9_.-]{1,64}$'
