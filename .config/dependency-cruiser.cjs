@@ -12,15 +12,20 @@ const TABLE = {
     packages: ['@temporalio/workflow', '@temporalio/common'],
   },
   'src/db': { ours: ['src/db', 'src/saga'], packages: ['pg', 'node-pg-migrate', 'uuid', 'zod'] },
-  'src/transports': { ours: ['src/transports', 'src/saga'], packages: ['undici', 'zod'] },
+  // what both sides speak through: the producer's transports and the participants' consumers
+  'src/brokers': {
+    ours: ['src/brokers', 'src/saga'],
+    packages: ['rabbitmq-client', '@platformatic/kafka', 'rocketmq-client-nodejs', '@redis/client', 'zod'],
+  },
+  'src/transports': { ours: ['src/transports', 'src/brokers', 'src/saga'], packages: ['undici', 'zod'] },
   'src/participant': {
-    ours: ['src/participant', 'src/saga', 'src/db'],
-    packages: ['@nestjs/', 'pg', 'pino', 'prom-client', 'reflect-metadata', 'rxjs', 'zod'],
+    ours: ['src/participant', 'src/brokers', 'src/saga', 'src/db'],
+    packages: ['@nestjs/', '@redis/client', 'pg', 'pino', 'prom-client', 'reflect-metadata', 'rxjs', 'zod'],
   },
   'src/producer': { ours: ['src/producer', 'src/saga', 'src/db'], packages: ['pg'] },
   activities: {
-    ours: ['activities', 'src/saga', 'src/messages', 'src/db', 'src/transports'],
-    packages: ['@temporalio/activity', '@temporalio/common'],
+    ours: ['activities', 'src/saga', 'src/messages', 'src/db', 'src/transports', 'src/brokers'],
+    packages: ['@temporalio/activity', '@temporalio/common', '@temporalio/client'],
   },
   'src/api': {
     ours: ['src/api', 'src/saga', 'src/messages', 'src/db'],
@@ -40,7 +45,7 @@ const TABLE = {
   },
   'src/cli': { ours: ['src/cli', 'src/config.ts'], packages: [] },
   'src/samples': {
-    ours: ['src/samples', 'src/participant', 'src/messages', 'src/saga'],
+    ours: ['src/samples', 'src/participant', 'src/brokers', 'src/messages', 'src/saga'],
     packages: ['@nestjs/', 'pg', 'pino', 'reflect-metadata', 'rxjs', 'zod'],
   },
 };

@@ -21,10 +21,22 @@ export interface Envelope {
   readonly revision: number;
   /** An operator has confirmed that this revision may repeat its effect: a participant that no longer knows may apply it. */
   readonly mayRepeat?: boolean;
+  /** Messages of one key are to be applied in the order in which they were sent, where their route says `ordered`. */
+  readonly orderKey?: string;
+  /** Where the outcome is to be sent, when the transport does not bring it back itself. */
+  readonly replyTo?: ReplyTo;
   /** W3C trace context, when the saga was started under one. */
   readonly traceparent?: string;
   /** The payload: plain JSON, already checked against its contract. */
   readonly payload: unknown;
+}
+
+/** Where a participant sends its outcome over a broker. */
+export interface ReplyTo {
+  /** Queue, topic or stream of the broker that the message came by. */
+  readonly address: string;
+  /** Sent back as it is: whoever does not know it was not asked. */
+  readonly token: string;
 }
 
 /** The HTTP header of each attribute; `idempotency-key` carries the effect key. */
