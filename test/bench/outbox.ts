@@ -20,6 +20,8 @@ import { percentile, type BenchOptions, type Measure } from './measure.js';
 interface Bench {
   readonly url: string;
   readonly pool: pg.Pool;
+  /** The relay's own, as in the worker. */
+  readonly planned: pg.Pool;
   readonly participant: BareParticipant;
   readonly options: BenchOptions;
 }
@@ -41,13 +43,14 @@ export async function benchOutbox(options: BenchOptions): Promise<readonly Measu
   const participant = await startBareParticipant();
   const url = server.url('settle');
   const pool = createPool(url, { name: 'bench' });
+  const planned = createPool(url, { name: 'bench-relay', plansOnce: true });
   try {
     await migrate(url);
-    const bench = { url, pool, participant, options };
+    const bench = { url, pool, planned, participant, options };
     if (options.has('rows')) return await benchStorm(bench);
     return [...(await compare(bench)), ...(await measureIdle(bench)), ...(await measureGrowth(bench))];
   } finally {
-    await pool.end();
+    await Promise.all([pool.end(), planned.end()]);
     await participant.stop();
     await server.stop();
     rmSync(dataDir, { recursive: true, force: true });
@@ -200,11 +203,11 @@ async function benchStorm(bench: Bench): Promise<readonly Measure[]> {
   ];
 }
 
-async function withRelay<T>({ url, pool, participant }: Bench, work: () => Promise<T>): Promise<T> {
+async function withRelay<T>({ url, planned, participant }: Bench, work: () => Promise<T>): Promise<T> {
   const routes = { 'bare.note': { transport: 'http', url: participant.url } } as const;
   const router = createRouter(routes);
   const relay: Relay = startRelay({
-    ...{ pool, router, routes, logger: pino({ level: 'warn' }) },
+    ...{ pool: planned, router, routes, logger: pino({ level: 'warn' }) },
     listen: (onWake) => listen({ url, channel: OUTBOX_CHANNEL, onWake }),
   });
   try {
