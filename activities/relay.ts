@@ -12,6 +12,7 @@ import { createRecorder } from './relay-recorder.js';
 
 /** What the relay is made of. */
 export interface RelayOptions {
+  /** One that plans once: its few statements name hundreds of keys each, and planning them anew costs more than running them. */
   readonly pool: pg.Pool;
   readonly router: Router;
   readonly routes: Routes;

@@ -81,7 +81,7 @@ export async function startWorker(dependencies: WorkerDependencies): Promise<Run
   await checkOpenSagas(pool);
   const router = wrap('router', createRouter(config.routes));
   const checkBackClient = createCheckBackClient();
-  // a step asks for rows by their keys only: planned once, its statements cost no more for the partitions
+  // a step, and the relay, ask for rows by their keys: planned once, their statements cost no more for the partitions
   const byKey = createPool(config.databaseUrl!, { name: 'settle-steps', plansOnce: true });
   const activities = {
     ...createSagaActivities({ pool: byKey, router, definitions, localWorks: wrap('localWorks', localWorks()) }),
@@ -107,7 +107,7 @@ export async function startWorker(dependencies: WorkerDependencies): Promise<Run
   });
   const finished = worker.run();
   const kept = keepPrepared(dependencies, stopping.signal);
-  const beside = startBeside(dependencies, router);
+  const beside = startBeside(dependencies, { router, byKey });
   return {
     finished,
     stop: once(async () => {
@@ -134,13 +134,13 @@ function looksOf({ pool, restarter, halfMessages, outbox, repairs }: WorkerDepen
 /** What runs beside Temporal, and while it is away: the relay of the outbox, what people are told, the upkeep of the ledger. */
 function startBeside(
   { config, pool, logger }: WorkerDependencies,
-  router: Router,
+  { router, byKey }: { readonly router: Router; readonly byKey: pg.Pool },
 ): readonly { stop(): Promise<void> }[] {
   const onError = (err: Error): void =>
     logger.warn({ err }, 'nobody tells of new outbox messages; they are polled for');
   return [
     startRelay({
-      ...{ pool, router, logger },
+      ...{ pool: byKey, router, logger },
       routes: config.routes,
       listen: (onWake) => listen({ url: config.databaseUrl!, channel: OUTBOX_CHANNEL, onWake, onError }),
     }),
