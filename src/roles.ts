@@ -186,6 +186,7 @@ async function addProducer({ config, roles, logger, wrap }: RolesOptions, stops:
       halfMessages,
       outbox: createOutboxStarter(client, config.temporal.taskQueue),
       repairs,
+      completion: client.activity,
       prepareTemporal,
       logger,
       wrap,

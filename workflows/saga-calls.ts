@@ -91,7 +91,7 @@ function fastPath<Name extends keyof Activities>({ activity, args, retry, summar
     retry: { maximumAttempts: 1 },
     summary,
   });
-  return invoke(local[activity], { ...args, timeoutMs, maxWaitMs: retry.capMs });
+  return invoke(local[activity], { ...args, timeoutMs, maxWaitMs: retry.capMs, patienceMs: retry.timeoutMs });
 }
 
 function durablePath<Name extends keyof Activities>({ activity, args, retry, summary }: Call<Name>): Result<Name> {

@@ -4,6 +4,7 @@ import { addHalfMessageGauge } from './half-message-metrics.js';
 import type { Ledger } from './ledger.js';
 import { addNoticeGauges } from './notice-metrics.js';
 import { addOutboxGauge } from './outbox-metrics.js';
+import { addReplyMetrics } from './reply-metrics.js';
 import { addScanMetrics } from './scan-metrics.js';
 import { addPartitionGauge } from './partition-metrics.js';
 import type { ProblemName } from './problems.js';
@@ -39,6 +40,7 @@ type MetricsLedger = Pick<
   | 'countStuck'
   | 'countNotices'
   | 'listScanCounts'
+  | 'listReplyCounts'
   | 'countStrayed'
 >;
 
@@ -86,6 +88,7 @@ export function createMetrics(ledger: MetricsLedger): Metrics {
   addNoticeGauges(registry, ledger);
   addOutboxGauge(registry, ledger);
   addScanMetrics(registry, ledger);
+  addReplyMetrics(registry, ledger);
   addPartitionGauge(registry, ledger);
   return {
     countAccepted: (type) => accepted.inc({ type }),

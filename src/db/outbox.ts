@@ -33,6 +33,8 @@ export interface OutboxMessage {
   readonly ageMs: number;
   /** Whether it waits for the one before it under its order key: then it was not claimed. */
   readonly isQueued: boolean;
+  /** What its producer wants kept in order. */
+  readonly orderKey: string | null;
 }
 
 /** The ones that wait in vain for a wake-up look again by themselves: the next in line soon, those behind it hardly ever. */
@@ -90,7 +92,7 @@ export async function claimOutbox(pool: pg.Pool, claim: OutboxClaim): Promise<re
                      m.payload, m.revision, m.attempts, m.created_at as "recordedAt",
                      coalesce(m.may_repeat = m.revision, false) as "mayRepeat",
                      (extract(epoch from clock_timestamp() - m.first_sent_at) * 1000)::float8 as "ageMs",
-                     m.is_queued as "isQueued"`,
+                     m.is_queued as "isQueued", m.order_key as "orderKey"`,
     values: [[...claim.room.keys()], [...claim.room.values()], claim.otherwise, claim.ordered, claim.leaseMs],
   });
   return rows;
