@@ -9,15 +9,11 @@ import { createLanes, type Lanes } from './relay-lanes.js';
 import { createLoop } from './relay-loop.js';
 import { createRecorder } from './relay-recorder.js';
 
-/** What the relay is made of. */
-<<<<<<< HEAD
-export interface RelayOptions {
-  /** One that plans once: its few statements name hundreds of keys each, and planning them anew costs more than running them. */
-  readonly pool: pg.Pool;
-  readonly router: Router;
-=======
+/**
+ * What the relay is made of. Its pool is to plan once: its few statements name hundreds of keys each, and planning them anew costs
+ * more than running them.
+ */
 export interface RelayOptions extends Pick<Obtaining, 'pool' | 'router' | 'desk'> {
->>>>>>> i5-core
   readonly routes: Routes;
   /** Calls `onWake` when a producer has committed. What it misses is found by the poll. */
   readonly listen: (onWake: () => void) => { stop(): Promise<void> };

@@ -1,5 +1,5 @@
 import { createHmac, timingSafeEqual } from 'node:crypto';
-import type { Envelope, ReplyTo } from '../saga/envelope.js';
+import { replyAddressOf, type Envelope, type ReplyTo } from '../saga/envelope.js';
 
 /** Where an installation takes participants' answers, and how it knows that it has asked for one. */
 export interface ReplyAddress {
@@ -20,7 +20,7 @@ export interface ReplyAddress {
 export function createReplyAddress(taskQueue: string, secret: Buffer): ReplyAddress {
   const tokenOf = (effectKey: string, revision: number): string =>
     createHmac('sha256', secret).update(`${effectKey}\n${revision}`).digest('base64url');
-  const address = `settle-replies-${taskQueue}`;
+  const address = replyAddressOf(taskQueue);
   return {
     address,
     replyTo: ({ effectKey, revision }) => ({ address, token: tokenOf(effectKey, revision) }),
