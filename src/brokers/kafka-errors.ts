@@ -77,7 +77,8 @@ export function describe(error: unknown): string {
     readonly serverErrorMessage?: string | null;
   };
   const first = errors?.[0] ?? cause;
-  if (first === undefined) return serverErrorMessage ?? message;
+  // the server's own words are often empty
+  if (first === undefined) return [serverErrorMessage, message].find((each) => each) ?? 'it gave no reason';
   return `${message.replace(/\.$/, '')}: ${describe(first)}`;
 }
 
