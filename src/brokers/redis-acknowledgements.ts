@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 
-/** Acknowledges entries, many in one step. */
+/** Acknowledges entries, many in one step, and none before those that were added earlier. */
 export interface Acknowledgements {
   /**
    * Resolves once Redis knows; tries again for as long as it does not.

@@ -10,7 +10,7 @@ export interface Deliveries {
   untilRoom(): Promise<void>;
   /** The places of all that it holds. */
   held(): string[];
-  /** Begins to handle them: at once, or where order is kept, each once its key's earlier ones are acknowledged. */
+  /** Begins to handle them: at once, or where order is kept, each once its key's earlier ones have succeeded. */
   take(entries: readonly Entry[]): void;
   /** Begins no more, and forgets what is not being handled at this moment; returns the places of what was never begun. */
   halt(): string[];
@@ -111,22 +111,24 @@ function createQueues(options: QueueOptions): Queues {
       running.delete(entryId);
     }
   };
-  /** Until it is acknowledged, or has no right to be tried here any more: whoever has, finds it pending. */
-  const handleInPlace = async (entry: Entry, isStillFirst: () => boolean): Promise<void> => {
+  /** Until it succeeds, or has no right to be tried here any more: whoever has, finds it pending. */
+  const handleInPlace = async (entry: Entry, isStillFirst: () => boolean): Promise<boolean> => {
     for (let waitMs = FIRST_RETRY_MS; ; waitMs = Math.min(waitMs * 2, MAX_RETRY_MS)) {
-      if (!isStillFirst() || options.isHalted() || !options.mayBegin()) return;
-      if (await attempt(entry)) return acknowledged(options, entry.entryId);
+      if (!isStillFirst() || options.isHalted() || !options.mayBegin()) return false;
+      if (await attempt(entry)) return true;
       await delay(waitMs, undefined, { signal: waiting.signal }).catch(() => undefined);
     }
   };
   const run = async (key: string, queue: Entry[]): Promise<void> => {
     for (let entry = queue[0]; entry !== undefined; entry = queue[0]) {
       const first = entry;
-      await handleInPlace(first, () => queue[0] === first);
+      const isDone = await handleInPlace(first, () => queue[0] === first);
+      // acknowledgements stand in the order in which they are asked for: the next need not wait for this one's
+      if (isDone) void acknowledged(options, first.entryId).then(() => options.release(first.entryId));
       if (queue[0] !== first) continue;
       queue.shift();
       begun.delete(first.entryId);
-      options.release(first.entryId);
+      if (!isDone) options.release(first.entryId);
     }
     queues.delete(key);
   };
