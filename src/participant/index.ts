@@ -1,5 +1,12 @@
 export type { Transaction } from '../db/pool.js';
 export { createInbox, type Inbox, type InboxAnswer, type InboxOptions } from './inbox.js';
+export { createRedisInbox, type RedisInbox, type RedisInboxOptions } from './inbox-redis.js';
+export {
+  createRedisParticipant,
+  type RedisMessageHandler,
+  type RedisParticipantBuilder,
+  type RedisParticipantOptions,
+} from './participant-redis.js';
 export { inboxByWeek, inboxSchema } from './inbox-schema.js';
 export { keepInbox } from './retention.js';
 export { WindowError, type InboxWindow } from '../saga/windows.js';
