@@ -33,7 +33,6 @@ export default {
     project('replay'),
     project('workflow', { servers: true }),
     project('integration', { servers: true }),
-    project('brokers'),
     project('e2e', { servers: true }),
     project('brokers'),
     project('faults'),
