@@ -35,5 +35,6 @@ export default {
     project('integration', { servers: true }),
     project('e2e', { servers: true }),
     project('faults'),
+    project('brokers'),
   ],
 };
