@@ -1,5 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import type { MessageQueue, Settings } from 'rocketmq-client-nodejs/proto/apache/rocketmq/v2/definition_pb.js';
+import type { Message, MessageQueue, Settings } from 'rocketmq-client-nodejs/proto/apache/rocketmq/v2/definition_pb.js';
 import definitions from 'rocketmq-client-nodejs/proto/apache/rocketmq/v2/definition_pb.js';
 import type { ReceiveMessageRequest } from 'rocketmq-client-nodejs/proto/apache/rocketmq/v2/service_pb.js';
 import service from 'rocketmq-client-nodejs/proto/apache/rocketmq/v2/service_pb.js';
@@ -105,10 +105,14 @@ function createReceiver({ context, subscription, session, hand, signal }: Receiv
     const stop = (): void => (hasBegun ? undefined : receiving.cancel());
     signal.addEventListener('abort', stop, { once: true });
     try {
+      // what follows a message of its key must be in hand before that one can fail, or it would overtake it
+      const batch: Message[] = [];
       await read(receiving, (raw) => {
         hasBegun = true;
-        hand.take(raw, brokerOf(queue));
+        if (subscription.ordered === true) batch.push(raw);
+        else hand.take(raw, brokerOf(queue));
       });
+      for (const raw of batch) hand.take(raw, brokerOf(queue));
     } finally {
       signal.removeEventListener('abort', stop);
     }
@@ -154,10 +158,7 @@ function checkGroup({ group, ordered = false }: Subscription, settings: Settings
   throw new BrokerError('unroutable', `${problem}; set the group up with \`mqadmin updateSubGroup ${flags}\``);
 }
 
-async function read(
-  receiving: Receiving,
-  take: (raw: InstanceType<typeof definitions.Message>) => void,
-): Promise<void> {
+async function read(receiving: Receiving, take: (raw: Message) => void): Promise<void> {
   for await (const part of receiving) {
     const raw = part.getMessage();
     const code = part.getStatus()?.getCode();

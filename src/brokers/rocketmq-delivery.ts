@@ -30,13 +30,16 @@ export interface DeliveryContext {
   readonly client: RocketMqClient;
   readonly clientId: string;
   readonly group: string;
+  /** Whether the group is an ordered one: the broker then miscounts deliveries, and a repetition cannot be told. */
+  readonly isOrdered: boolean;
   readonly onTrouble: (error: Error) => void;
 }
 
 /** Takes a message into hand. */
 export function takeDelivery(context: DeliveryContext, raw: Message): Delivery {
   const { client, group, onTrouble } = context;
-  const message = decodeMessage(raw);
+  const decoded = decodeMessage(raw);
+  const message = { ...decoded, isRedelivered: decoded.isRedelivered || context.isOrdered };
   const messageId = raw.getSystemProperties()!.getMessageId();
   const call = { clientId: context.clientId, timeoutMs: CALL_MS };
   // each renewal makes the receipt before it void, so that they must not overlap with an acknowledgement

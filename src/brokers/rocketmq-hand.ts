@@ -57,7 +57,7 @@ export function createHand({ client, clientId, subscription }: HandOptions): Han
   };
   return {
     take: (raw, share) => {
-      const delivery = takeDelivery({ client, clientId, group, onTrouble }, raw);
+      const delivery = takeDelivery({ client, clientId, group, isOrdered: ordered, onTrouble }, raw);
       const { key } = delivery.message;
       held.add(delivery);
       count(share, 1);

@@ -4,7 +4,7 @@ import type { HalfMessageDecision } from '../../src/brokers/rocketmq-transaction
 import { whyNoRocketMq } from '../../src/dev/brokers/rocketmq.js';
 import { eventually } from '../support/eventually.js';
 import { CACHE_DIR, collect, createGate, failure, message, startTestRocketMq, withClient } from './rocketmq-kit.js';
-import type { TestRocketMq } from './rocketmq-kit.js';
+import type { Gate, TestRocketMq } from './rocketmq-kit.js';
 
 const problem = await whyNoRocketMq(CACHE_DIR);
 if (problem !== undefined) process.stderr.write(`RocketMQ is not tested: ${problem}\n`);
@@ -22,6 +22,12 @@ describeWhereItRuns('RocketMQ', () => {
     rocket = await startTestRocketMq({ transactionCheckInterval: '2000', transactionTimeOut: '2000' });
   });
   afterAll(() => rocket.remove());
+
+  /** A gate that is open once the test has failed: its client would wait for what is being handled. */
+  function gateFor(work: (gate: Gate) => Promise<void>): Promise<void> {
+    const gate = createGate();
+    return work(gate).finally(gate.open);
+  }
 
   /** A topic and a group that no other test uses. */
   async function prepare(type: 'normal' | 'fifo' | 'transaction' = 'normal'): Promise<{ from: string; group: string }> {
@@ -43,10 +49,12 @@ describeWhereItRuns('RocketMQ', () => {
       const { subscription, got } = collect({ from, group });
       client.subscribe(subscription);
       await eventually(() => expect(got).toHaveLength(3), PATIENCE);
-      for (const each of sent) {
-        const { key, ...rest } = each;
-        expect(got.find(({ id }) => id === each.id)).toMatchObject({ ...rest, from, isRedelivered: false });
-        expect(got.find(({ id }) => id === each.id)?.key).toBe(key);
+      for (const { key, body, ...rest } of sent) {
+        const incoming = got.find(({ id }) => id === rest.id)!;
+        expect(incoming).toMatchObject({ ...rest, from, isRedelivered: false });
+        expect(incoming.key).toBe(key);
+        // comparing four million elements one by one takes minutes
+        expect(incoming.body.equals(body)).toBe(true);
       }
     });
   });
@@ -81,45 +89,48 @@ describeWhereItRuns('RocketMQ', () => {
 
   it('brings a rejected message again, marked, and nobody else one that is being handled', async () => {
     const { from, group } = await prepare();
-    await withClient(rocket.url, async (client) => {
-      const gate = createGate();
-      const refuse = async ({ id, isRedelivered }: { id: string; isRedelivered: boolean }): Promise<void> => {
-        if (id === 'slow') await gate.passed;
-        if (id === 'poison' && !isRedelivered) throw new Error('not now');
-      };
-      const consumers = [collect({ from, group }, refuse), collect({ from, group }, refuse)];
-      for (const { subscription } of consumers) await client.subscribe(subscription).ready;
-      for (const id of ['slow', 'poison', 'other']) await client.publish(message(id), { to: from, timeoutMs: 20_000 });
-      const all = (): string[] => consumers.flatMap(({ ids }) => ids());
-      await eventually(() => expect(all().filter((id) => id === 'poison')).toHaveLength(2), PATIENCE);
-      expect(consumers.flatMap(({ got }) => got).filter(({ isRedelivered }) => isRedelivered)).toHaveLength(1);
-      // longer than the broker hides a message that nobody renews
-      const hiddenUntil = Date.now() + 20_000;
-      await eventually(() => expect(Date.now()).toBeGreaterThan(hiddenUntil), PATIENCE);
-      gate.open();
-      expect(all().sort()).toEqual(['other', 'poison', 'poison', 'slow']);
-    });
+    await withClient(rocket.url, (client) =>
+      gateFor(async (gate) => {
+        const refuse = async ({ id, isRedelivered }: { id: string; isRedelivered: boolean }): Promise<void> => {
+          if (id === 'slow') await gate.passed;
+          if (id === 'poison' && !isRedelivered) throw new Error('not now');
+        };
+        const consumers = [collect({ from, group }, refuse), collect({ from, group }, refuse)];
+        for (const { subscription } of consumers) await client.subscribe(subscription).ready;
+        for (const id of ['slow', 'poison', 'other'])
+          await client.publish(message(id), { to: from, timeoutMs: 20_000 });
+        const all = (): string[] => consumers.flatMap(({ ids }) => ids());
+        await eventually(() => expect(all().filter((id) => id === 'poison')).toHaveLength(2), PATIENCE);
+        expect(consumers.flatMap(({ got }) => got).filter(({ isRedelivered }) => isRedelivered)).toHaveLength(1);
+        // longer than the broker hides a message that nobody renews
+        const hiddenUntil = Date.now() + 20_000;
+        await eventually(() => expect(Date.now()).toBeGreaterThan(hiddenUntil), PATIENCE);
+        gate.open();
+        expect(all().sort()).toEqual(['other', 'poison', 'poison', 'slow']);
+      }),
+    );
   });
 
   it('keeps the prefetch, and stops only after what is being handled', async () => {
     const { from, group } = await prepare();
-    await withClient(rocket.url, async (client) => {
-      const ids = Array.from({ length: 10 }, (_, index) => `m-${index}`);
-      await Promise.all(ids.map((id) => client.publish(message(id), { to: from, timeoutMs: 20_000 })));
-      const gate = createGate();
-      const first = collect({ from, group, prefetch: 3 }, () => gate.passed);
-      const running = client.subscribe(first.subscription);
-      await eventually(() => expect(first.got).toHaveLength(3), PATIENCE);
-      let hasStopped = false;
-      const stopped = running.stop().then(() => (hasStopped = true));
-      const second = collect({ from, group });
-      client.subscribe(second.subscription);
-      await eventually(() => expect(second.got).toHaveLength(7), PATIENCE);
-      expect(hasStopped).toBe(false);
-      gate.open();
-      await stopped;
-      expect([...first.ids(), ...second.ids()].sort()).toEqual(ids);
-    });
+    await withClient(rocket.url, (client) =>
+      gateFor(async (gate) => {
+        const ids = Array.from({ length: 10 }, (_, index) => `m-${index}`);
+        await Promise.all(ids.map((id) => client.publish(message(id), { to: from, timeoutMs: 20_000 })));
+        const first = collect({ from, group, prefetch: 3 }, () => gate.passed);
+        const running = client.subscribe(first.subscription);
+        await eventually(() => expect(first.got).toHaveLength(3), PATIENCE);
+        let hasStopped = false;
+        const stopped = running.stop().then(() => (hasStopped = true));
+        const second = collect({ from, group });
+        client.subscribe(second.subscription);
+        await eventually(() => expect(second.got).toHaveLength(7), PATIENCE);
+        expect(hasStopped).toBe(false);
+        gate.open();
+        await stopped;
+        expect([...first.ids(), ...second.ids()].sort()).toEqual(ids);
+      }),
+    );
   });
 
   it('keeps the order of a key over two consumers, also when one stops midway', async () => {
