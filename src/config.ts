@@ -1,28 +1,34 @@
-import { readFileSync } from 'node:fs';
 import { isIP } from 'node:net';
 import { homedir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { z } from 'zod';
-import { parseRoutes, sampleRoutes } from './config-routes.js';
+import { ConfigError, Reader } from './config-reader.js';
+import { brokersOf, parseRoutes, sampleRoutes } from './config-routes.js';
+import type { BrokerName } from './brokers/broker.js';
+import type { BrokerUrls } from './brokers/open-broker.js';
 import {
   Address,
+  AddressList,
+  AmqpUrl,
   Count,
   Flag,
   Host,
   LogLevel,
   Port,
   PostgresUrl,
+  RedisUrl,
   Span,
+  TransportName,
   WebhookSecrets,
   WebUrl,
   Word,
 } from './config-values.js';
-import { SETTINGS, type LOG_LEVELS } from './settings.js';
-import type { Setting, SettingName } from './settings.js';
+import type { LOG_LEVELS, SettingName } from './settings.js';
 import { DEFAULT_WINDOWS, type Windows } from './saga/windows.js';
 import type { Routes } from './transports/transport.js';
 import type { WebhookSettings } from './transports/webhook.js';
 
+export { ConfigError } from './config-reader.js';
 export { SETTINGS } from './settings.js';
 export type { Setting } from './settings.js';
 
@@ -70,56 +76,14 @@ export interface Config {
   /** Absolute; for what any installation of this user may share. */
   readonly cacheDir: string;
   readonly routes: Routes;
+  /** How to reach each broker; every one that a route goes over is set. */
+  readonly brokers: BrokerUrls;
   /** Told what people should hear of; unset: nobody is. */
   readonly webhook?: WebhookSettings;
   /** Sagas that may wait for Temporal before the API answers 503. */
   readonly backlog: number;
   readonly windows: Windows;
   readonly logLevel: (typeof LOG_LEVELS)[number];
-}
-
-/** Thrown by `loadConfig`: one line that names each variable, its value unless it is a secret, and the remedy. */
-export class ConfigError extends Error {
-  override readonly name = 'ConfigError';
-  constructor(readonly problems: readonly string[]) {
-    super(problems.join('; '));
-  }
-}
-
-/** Reads variables one after the other and keeps every problem, so that one start shows all of them. */
-class Reader {
-  readonly problems: string[] = [];
-  constructor(private readonly env: NodeJS.ProcessEnv) {}
-
-  /** The value, or undefined where it is unset, empty or wrong. */
-  read<T>(name: SettingName, schema: z.ZodType<T, string>): T | undefined {
-    const text = this.env[name];
-    if (text === undefined || text === '') return undefined;
-    const parsed = schema.safeParse(text);
-    if (parsed.success) return parsed.data;
-    this.refuse(name, parsed.error.issues[0]?.message ?? 'is wrong');
-    return undefined;
-  }
-
-  /** The value of a file that a variable names. */
-  readFile<T>(name: SettingName, parse: (content: Buffer) => T): T | undefined {
-    const file = this.env[name];
-    if (file === undefined || file === '') return undefined;
-    try {
-      return parse(readFileSync(resolve(file)));
-    } catch (cause) {
-      const { code, message } = cause as NodeJS.ErrnoException;
-      this.refuse(name, code === undefined ? firstLine(message) : `must name a readable file (${code})`);
-      return undefined;
-    }
-  }
-
-  refuse(name: SettingName, remedy: string): void {
-    const setting: Setting | undefined = SETTINGS.find((each) => each.name === name);
-    const text = this.env[name];
-    const shown = text === undefined ? 'unset' : setting?.secret ? '(hidden)' : `'${text.slice(0, 100)}'`;
-    this.problems.push(`${name} is ${shown}: ${remedy}`);
-  }
 }
 
 /**
@@ -134,6 +98,8 @@ export function loadConfig(env: NodeJS.ProcessEnv = process.env, overrides: Node
   const reader = new Reader({ ...env, ...overrides });
   const host = reader.read('HOST', Host) ?? '127.0.0.1';
   const ports = readPorts(reader);
+  const transport = reader.read('SETTLE_TRANSPORT', TransportName) ?? 'http';
+  const routes = reader.readFile('SETTLE_ROUTES', parseRoutes) ?? sampleRoutes({ host, transport, ...ports });
   const config: Config = {
     host,
     ...ports,
@@ -145,7 +111,8 @@ export function loadConfig(env: NodeJS.ProcessEnv = process.env, overrides: Node
     temporal: readTemporal(reader, ports.uiPort),
     dataDir: resolve(reader.read('SETTLE_DATA_DIR', z.string()) ?? '.settle'),
     cacheDir: resolve(reader.read('XDG_CACHE_HOME', z.string()) ?? join(homedir(), '.cache'), 'settle'),
-    routes: reader.readFile('SETTLE_ROUTES', parseRoutes) ?? sampleRoutes(host, ports),
+    routes,
+    brokers: readBrokers(reader, routes),
     webhook: readWebhook(reader),
     backlog: reader.read('SETTLE_BACKLOG', Count) ?? 10_000,
     windows: readWindows(reader),
@@ -205,6 +172,27 @@ function readPorts(reader: Reader): Ports {
   };
 }
 
+const BROKER_SETTINGS = {
+  rabbitmq: 'SETTLE_RABBITMQ_URL',
+  kafka: 'SETTLE_KAFKA_BROKERS',
+  rocketmq: 'SETTLE_ROCKETMQ_ENDPOINTS',
+  redis: 'SETTLE_REDIS_URL',
+} as const satisfies Record<BrokerName, SettingName>;
+
+function readBrokers(reader: Reader, routes: Routes): BrokerUrls {
+  const brokers: BrokerUrls = {
+    rabbitmq: reader.read(BROKER_SETTINGS.rabbitmq, AmqpUrl),
+    kafka: reader.read(BROKER_SETTINGS.kafka, AddressList),
+    rocketmq: reader.read(BROKER_SETTINGS.rocketmq, Address),
+    redis: reader.read(BROKER_SETTINGS.redis, RedisUrl),
+  };
+  for (const [broker, type] of brokersOf(routes)) {
+    const setting = BROKER_SETTINGS[broker];
+    if (!reader.has(setting)) reader.refuse(setting, `must be set, as the route of '${type}' goes over ${broker}`);
+  }
+  return brokers;
+}
+
 function readApiKeys(reader: Reader, host: string): ReadonlyMap<string, string> {
   const text = reader.read('SETTLE_API_KEYS', z.string()) ?? '';
   const entries = text === '' ? [] : text.split(',').map((entry) => entry.trim());
@@ -260,13 +248,10 @@ function readWebhook(reader: Reader): WebhookSettings | undefined {
   return undefined;
 }
 
-function firstLine(text: string): string {
-  return text.split('\n')[0] ?? text;
-}
-
 function freeze(config: Config): Config {
   Object.values(config.routes).forEach((route) => Object.freeze(route));
   Object.freeze(config.routes);
+  Object.freeze(config.brokers);
   Object.freeze(config.temporal);
   Object.freeze(config.windows);
   return Object.freeze(config);

@@ -47,6 +47,7 @@ export async function runDemo({ loadConfig, print, signals }: DemoOptions): Prom
   chmodSync(dataDir, 0o755);
   const settings = loadConfig(await settingsFor(dataDir));
   const release = settings.routes['inventory.release']!;
+  if (release.transport !== 'http') throw new Error("the demo needs a route over http for 'inventory.release'");
   const gate = await startGate(release.url);
   const routes = { ...settings.routes, 'inventory.release': { ...release, url: gate.url } };
   try {

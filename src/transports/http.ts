@@ -2,7 +2,7 @@ import { Agent, request, type Dispatcher } from 'undici';
 import { ENVELOPE_HEADERS, type Envelope } from '../saga/envelope.js';
 import type { Reason } from '../saga/errors.js';
 import { outcomeKindOf, retryAfterMs, type Outcome } from '../saga/outcome.js';
-import type { Transport } from './transport.js';
+import type { HttpRoute, Transport } from './transport.js';
 
 /** Larger answers are not read: a result travels through workflow histories, where 64 KiB is the limit we keep. */
 const MAX_ANSWER_BYTES = 64 * 1024;
@@ -13,7 +13,7 @@ const MAX_ANSWER_BYTES = 64 * 1024;
  *
  * @param connections per origin at the most. @default 64
  */
-export function createHttpTransport(connections = 64): Transport {
+export function createHttpTransport(connections = 64): Transport<HttpRoute> {
   const agent = new Agent({ connections, pipelining: 1, keepAliveTimeout: 30_000, connect: { timeout: 2_000 } });
   return {
     send: async (envelope, route, timeoutMs) => {

@@ -1,7 +1,7 @@
 import type { Envelope } from '../saga/envelope.js';
 import type { Outcome } from '../saga/outcome.js';
 import { createHttpTransport } from './http.js';
-import type { Routes, Transport } from './transport.js';
+import type { Routes } from './transport.js';
 
 /** Sends an envelope wherever the configuration says that its type goes. */
 export interface Router {
@@ -16,16 +16,15 @@ export interface Router {
  * @param routes message type → route, from the configuration
  */
 export function createRouter(routes: Routes): Router {
-  const transports: Record<string, Transport> = { http: createHttpTransport() };
+  const http = createHttpTransport();
   return {
     send: async (envelope, timeoutMs) => {
       const route = routes[envelope.type];
       if (!route) return { kind: 'unknown', detail: missingRoute(envelope) };
-      return transports[route.transport]!.send(envelope, route, timeoutMs);
+      if (route.transport !== 'http') return { kind: 'unknown', detail: `'${route.transport}' cannot be sent to yet` };
+      return http.send(envelope, route, timeoutMs);
     },
-    close: async () => {
-      await Promise.all(Object.values(transports).map((transport) => transport.close()));
-    },
+    close: () => http.close(),
   };
 }
 
