@@ -16,6 +16,7 @@ export {
 } from './participant.js';
 export { createHttpHandler, type HttpOptions } from './http.js';
 export { serveParticipant, type ParticipantServer, type ServeOptions } from './server.js';
+export type { ServedConsumer } from './served-consumers.js';
 export { createParticipantMetrics, outcomeOf, type ParticipantMetrics } from './metrics.js';
 export { consume, type ConsumeOptions, type Consumer, type ConsumerInbox, type ConsumerTransport } from './consumer.js';
 export { consumeWith, type ConsumeSettings, type ConsumeWithOptions, type RunningConsumer } from './consume-with.js';
