@@ -81,7 +81,7 @@ export async function settleIncoming(parts: DeliveryParts, incoming: IncomingMes
   const delivery: Delivery = { incoming, message, target, isChecked: false, isOnRecord: false, refusals: 0 };
   const end = await runToEnd(parts, delivery);
   // before the reply: one that cannot be given must not make what is applied look like poison
-  if (end.kind === 'answered' && delivery.isOnRecord) await forget(parts, message);
+  if (end.kind === 'answered' && mayBeOnRecord(delivery)) await forget(parts, message);
   await conclude(parts, delivery, end);
 }
 
@@ -200,6 +200,11 @@ async function countFault(parts: DeliveryParts, message: Message, fault: unknown
       await parts.outage.report(error);
     }
   }
+}
+
+/** What an operator sends again was dead, as often as not. */
+function mayBeOnRecord({ isOnRecord, message }: Delivery): boolean {
+  return isOnRecord || message.revision > 0;
 }
 
 /** What stays of it, if this fails, leaves with the old ones. */
