@@ -16,6 +16,8 @@ import { startConsumers, type ServedConsumer } from './served-consumers.js';
 /** What it takes to serve a participant over HTTP. */
 export interface ServeOptions {
   readonly consumer: string;
+  /** Where its inbox lives. @default the consumer's name */
+  readonly schema?: string;
   /** The participant's own database, migrated. */
   readonly databaseUrl: string;
   readonly host: string;
@@ -53,7 +55,7 @@ const DRAIN_MS = 10_000;
  * @throws TypeError when the URL of a broker is malformed
  */
 export async function serveParticipant(options: ServeOptions): Promise<ParticipantServer> {
-  const { consumer, databaseUrl, host, port, inbox = DEFAULT_INBOX, logger, wrap } = options;
+  const { consumer, schema = consumer, databaseUrl, host, port, inbox = DEFAULT_INBOX, logger, wrap } = options;
   const pool = createPool(databaseUrl, {
     max: options.maxConnections,
     name: `settle-${consumer}`,
@@ -61,7 +63,7 @@ export async function serveParticipant(options: ServeOptions): Promise<Participa
       logger?.warn({ err }, `'${consumer}' lost an idle database connection; it opens another when needed`),
   });
   const metrics = createParticipantMetrics(consumer);
-  const builder = createParticipant({ consumer, pool, inbox, onAnswer: metrics.count, wrap });
+  const builder = createParticipant({ consumer, schema, pool, inbox, onAnswer: metrics.count, wrap });
   const participant = options.register(builder).build();
   const checkReady = (): Promise<unknown> => pool.query('select 1');
   const server = createServer(
@@ -75,13 +77,13 @@ export async function serveParticipant(options: ServeOptions): Promise<Participa
     throw new Error(`'${consumer}' cannot listen on ${host}:${port}: ${(cause as Error).message}`, { cause });
   }
   const consumers = await startConsumers(options.consumers ?? [], {
-    ...{ participant, pool, registry: metrics.registry, logger },
+    ...{ participant, pool, schema, registry: metrics.registry, logger },
   }).catch(async (error: unknown) => {
     await drain(server);
     await pool.end();
     throw error;
   });
-  const upkeep = startUpkeep({ round: () => keepInbox(pool, { schema: consumer, windowMs: inbox.windowMs }), logger });
+  const upkeep = startUpkeep({ round: () => keepInbox(pool, { schema, windowMs: inbox.windowMs }), logger });
   let stopping: Promise<void> | undefined;
   return {
     url: urlOf(server, host),
