@@ -14,6 +14,7 @@ import { HORIZONS } from './horizons.js';
 import { createPool, withTransaction, type Transaction } from './db/pool.js';
 import { checkDatabase, connectTemporal, reasonOf } from './reach.js';
 import { contractsOf, eventsOf } from './saga/contracts.js';
+import { sampleConsumers } from './samples/consumers.js';
 import {
   migrateParticipants,
   seedParticipants,
@@ -137,6 +138,7 @@ async function addParticipants({ config, logger, wrap }: RolesOptions, stops: St
   const participants = await startParticipants({
     ...{ host, inventoryPort, accountsPort, profilesPort, ...databases },
     ...{ logger, wrap },
+    consumers: sampleConsumers(config),
     inbox: { windowMs: windows.inboxMs, resendMs: resendMs(HORIZONS, windows.manualMs) },
   });
   stops.unshift(() => participants.stop());

@@ -23,5 +23,13 @@ export {
 } from './participant.js';
 export { createHttpHandler, type HttpOptions } from './http.js';
 export { serveParticipant, type ParticipantServer, type ServeOptions } from './server.js';
+export type { ServedConsumer } from './served-consumers.js';
 export { createParticipantMetrics, outcomeOf, type ParticipantMetrics } from './metrics.js';
+export { consume, type ConsumeOptions, type Consumer, type ConsumerInbox, type ConsumerTransport } from './consumer.js';
+export { consumeWith, type ConsumeSettings, type ConsumeWithOptions, type RunningConsumer } from './consume-with.js';
+export type { AttemptPolicy } from './delivery.js';
+export { createAttemptCounter, createMemoryAttempts, type AttemptCounter, type AttemptRecord } from './attempts.js';
+export { attemptsSchema } from './attempts-schema.js';
+export { createConsumerMetrics, type ConsumerMetrics } from './consumer-metrics.js';
+export { DEAD_HEADERS } from './dead-letters.js';
 export { canonicalJson, requestHash } from './json.js';
