@@ -118,7 +118,8 @@ export async function startBrokerParticipant(
       const event = { ...decodeCloudEvent(message, { prefix: client.attributePrefix, parse })!, key: message.key };
       seen.push(event);
       const outcome = answer(event);
-      if (outcome) await reply(event, outcome);
+      // nobody asks for the answer to what is fire-and-forget
+      if (outcome && event.attributes['replyto']) await reply(event, outcome);
     },
   });
   return { seen, reply, stop: () => client.close() };
