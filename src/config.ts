@@ -118,6 +118,7 @@ export function loadConfig(env: NodeJS.ProcessEnv = process.env, overrides: Node
     windows: readWindows(reader),
     logLevel: reader.read('LOG_LEVEL', LogLevel) ?? 'info',
   };
+  checkReplyAddress(reader, config);
   if (reader.problems.length > 0) throw new ConfigError(reader.problems);
   return freeze(config);
 }
@@ -191,6 +192,15 @@ function readBrokers(reader: Reader, routes: Routes): BrokerUrls {
     if (!reader.has(setting)) reader.refuse(setting, `must be set, as the route of '${type}' goes over ${broker}`);
   }
   return brokers;
+}
+
+/** Answers come to a destination that is named after the task queue, which not every broker takes. */
+function checkReplyAddress(reader: Reader, { routes, temporal: { taskQueue } }: Config): void {
+  if (brokersOf(routes).has('rocketmq') && !/^[\w-]{1,100}$/.test(taskQueue))
+    reader.refuse(
+      'SETTLE_TASK_QUEUE',
+      "must be up to 100 letters, digits, '_' and '-', as a topic of RocketMQ is named after it",
+    );
 }
 
 function readApiKeys(reader: Reader, host: string): ReadonlyMap<string, string> {

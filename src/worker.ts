@@ -15,6 +15,7 @@ import type { Logger } from 'pino';
 import { createScanActivities, type ScanDependencies } from '../activities/ledger-scan.js';
 import * as orders from '../activities/orders.js';
 import * as payments from '../activities/payments.js';
+import { createDecideSending } from '../activities/decide-sending.js';
 import { createHalfMessageActivities } from '../activities/half-message-activities.js';
 import { scanHalfMessages, type HalfMessageRestarter } from '../activities/half-message-scan.js';
 import { startNoticeRounds } from '../activities/notice-rounds.js';
@@ -94,7 +95,10 @@ export async function startWorker(dependencies: WorkerDependencies): Promise<Run
   const brokers = dependencies.brokers ?? createBrokers(config.brokers);
   const address = createReplyAddress(config.temporal.taskQueue, await readReplySecret(pool));
   const desk = createReplyDesk();
-  const router = wrap('router', createRouter(config.routes, { brokers, replies: address }));
+  const onTrouble = (err: Error): void =>
+    dependencies.logger.warn({ err }, 'transactional messages are asked after again');
+  const halves = { decide: createDecideSending(pool), onTrouble };
+  const router = wrap('router', createRouter(config.routes, { brokers, replies: address, halves }));
   const replies = await takeReplies(dependencies, { brokers, address, desk });
   const obtaining = { router, desk, openActivities: replies.openActivities };
   const checkBackClient = createCheckBackClient();

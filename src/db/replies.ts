@@ -81,6 +81,23 @@ export async function findAsked(pool: pg.Pool, effectKey: string): Promise<Asked
 }
 
 /**
+ * Whether a message that was sent is still to be delivered: false once it is dead, withdrawn, refused or replaced by another
+ * revision, or once its saga has decided to take back instead.
+ */
+export async function isStillWanted(
+  pool: pg.Pool,
+  { effectKey, revision }: Pick<Await, 'effectKey' | 'revision'>,
+): Promise<boolean> {
+  const { name, key, isWanted } = tableOf(effectKey);
+  const { rowCount } = await pool.query({
+    name: `is-still-wanted-${name}`,
+    text: `select from settle.${name} m where ${key} and revision = $2 and attempts > 0 and ${isWanted}`,
+    values: [keyValue(effectKey), revision],
+  });
+  return rowCount === 1;
+}
+
+/**
  * Says who waits for an answer that was recorded: an activity, which the caller completes. Where none does, the processes are told.
  *
  * @param notice what they are told: less than 8000 bytes
@@ -112,6 +129,7 @@ interface Table {
   readonly state: string;
   readonly reason: string;
   readonly begunAt: string;
+  readonly isWanted: string;
 }
 
 const MESSAGE_LOG: Table = {
@@ -121,6 +139,8 @@ const MESSAGE_LOG: Table = {
   state: `case status when 'pending' then 'open' when 'sent' then 'done' when 'withdrawn' then 'closed' else status end`,
   reason: 'reason',
   begunAt: 'first_sent_at',
+  isWanted: `status in ('pending', 'sent') and (action = 'undo' or not exists (
+    select from settle.saga s where s.id = m.saga_id and s.reason is not null))`,
 };
 
 /** A half message keeps no refusal: its workflow parks it. */
@@ -131,6 +151,7 @@ const HALF_MESSAGE: Table = {
   state: `case state when 'confirmed' then 'open' when 'delivered' then 'done' else 'closed' end`,
   reason: 'park_reason',
   begunAt: 'decided_at',
+  isWanted: `state in ('confirmed', 'delivered')`,
 };
 
 function tableOf(effectKey: string): Table {

@@ -2,6 +2,7 @@ import { BrokerError, type Broker, type BrokerMessage } from '../brokers/broker.
 import { attributesOf, encodeCloudEvent } from '../brokers/cloud-event.js';
 import type { Envelope } from '../saga/envelope.js';
 import type { Outcome } from '../saga/outcome.js';
+import { createHalfSender, type HalfSenderOptions } from './half-sender.js';
 import type { ReplyAddress } from './reply-address.js';
 import type { BrokerRoute, Transport } from './transport.js';
 
@@ -11,6 +12,8 @@ export interface BrokerTransportOptions {
   readonly open: () => Promise<Broker>;
   /** Where participants answer; unset: only what nobody answers can be sent. */
   readonly replies?: ReplyAddress;
+  /** Answers what a broker asks of its half messages; unset: nothing can be sent by way of them. */
+  readonly halves?: HalfSenderOptions;
 }
 
 /**
@@ -22,8 +25,18 @@ export interface BrokerTransportOptions {
  * | too large, also when we see it ourselves | `rejected` with the code `too-large`: never sent |
  * | unroutable, full, unavailable, no confirmation in time | `unknown`: tried again |
  */
-export function createBrokerTransport({ open, replies }: BrokerTransportOptions): Transport<BrokerRoute> {
+export function createBrokerTransport({ open, replies, halves }: BrokerTransportOptions): Transport<BrokerRoute> {
   const declare = createDeclarer();
+  const sendHalf = halves && createHalfSender(halves);
+  const publish = async (broker: Broker, { envelope, message, route, limitMs }: Publication): Promise<void> => {
+    const { to, ordered, transactional, fireAndForget } = route;
+    if (!transactional) return broker.publish(message, { to, ordered, timeoutMs: limitMs });
+    if (!sendHalf) throw new Error('this process answers no check-backs; it cannot send transactional messages');
+    const decision = await sendHalf(broker, { envelope, message, to, timeoutMs: limitMs });
+    if (decision === 'rollback') throw new Error('the ledger no longer wants it delivered');
+    // the broker asks again: then it is delivered, and answered, later; without an answer nobody would know
+    if (decision === 'unknown' && fireAndForget) throw new Error('the ledger could not be asked whether to deliver it');
+  };
   return {
     send: async (envelope, route, timeoutMs) => {
       const limitMs = Math.min(timeoutMs, route.timeoutMs ?? timeoutMs);
@@ -36,7 +49,7 @@ export function createBrokerTransport({ open, replies }: BrokerTransportOptions)
         const size = sizeOf(message);
         const limit = route.maxBytes ?? broker.maxBytes;
         if (size > limit) return tooLarge(`${where(envelope, route)}: it has ${size} bytes, the limit is ${limit}`);
-        await publish(broker, { message, route, limitMs });
+        await publish(broker, { envelope: addressed, message, route, limitMs });
         if (route.fireAndForget) return { kind: 'done', result: null };
         return { kind: 'accepted', leftMs: Math.max(0, limitMs - (Date.now() - begunAt)) };
       } catch (error) {
@@ -74,13 +87,10 @@ function messageOf(envelope: Envelope, route: BrokerRoute, broker: Broker): Brok
 }
 
 interface Publication {
+  readonly envelope: Envelope;
   readonly message: BrokerMessage;
   readonly route: BrokerRoute;
   readonly limitMs: number;
-}
-
-function publish(broker: Broker, { message, route, limitMs }: Publication): Promise<void> {
-  return broker.publish(message, { to: route.to, timeoutMs: limitMs, ordered: route.ordered });
 }
 
 /** What brokers count against their limits, near enough: the body, and headers with their names. */

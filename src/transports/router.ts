@@ -3,6 +3,7 @@ import type { Envelope } from '../saga/envelope.js';
 import type { Outcome } from '../saga/outcome.js';
 import { createBrokerTransport } from './broker-transport.js';
 import { createBrokers, type Brokers } from './brokers.js';
+import type { HalfSenderOptions } from './half-sender.js';
 import { createHttpTransport } from './http.js';
 import type { ReplyAddress } from './reply-address.js';
 import type { BrokerRoute, Route, Routes, Transport } from './transport.js';
@@ -26,6 +27,8 @@ export interface RouterOptions {
   readonly brokers?: Brokers;
   /** Where participants answer over brokers. @default nobody can be asked for an answer over one */
   readonly replies?: ReplyAddress;
+  /** Answers RocketMQ's check-backs. @default no route can be transactional */
+  readonly halves?: HalfSenderOptions;
 }
 
 /**
@@ -34,11 +37,11 @@ export interface RouterOptions {
  * @param routes message type → route, from the configuration
  */
 export function createRouter(routes: Routes, options: RouterOptions = {}): Router {
-  const { brokers = createBrokers({}), replies } = options;
+  const { brokers = createBrokers({}), replies, halves } = options;
   const http = createHttpTransport();
   const brokered = new Map<BrokerName, Transport<BrokerRoute>>();
   const over = (name: BrokerName): Transport<BrokerRoute> => {
-    const known = brokered.get(name) ?? createBrokerTransport({ open: () => brokers.open(name), replies });
+    const known = brokered.get(name) ?? createBrokerTransport({ open: () => brokers.open(name), replies, halves });
     brokered.set(name, known);
     return known;
   };

@@ -182,6 +182,12 @@ describe('the sample messages', () => {
   });
 });
 
+test('a task queue that no topic can be named after is refused where answers come over RocketMQ', () => {
+  const env = { SETTLE_TASK_QUEUE: 'a.b', SETTLE_ROCKETMQ_ENDPOINTS: 'h:8081', SETTLE_TRANSPORT: 'rocketmq' };
+  expect(complaintOf(env)).toMatch(/^SETTLE_TASK_QUEUE is 'a\.b': must be up to 100 letters/);
+  expect(complaintOf({ SETTLE_TASK_QUEUE: 'a.b' })).toBe('none');
+});
+
 describe('routes', () => {
   const load = (content: string): Promise<{ routes?: object; line?: string }> =>
     withTempFolder((folder) => {
