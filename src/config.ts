@@ -76,7 +76,7 @@ export interface Config {
   /** Absolute; for what any installation of this user may share. */
   readonly cacheDir: string;
   readonly routes: Routes;
-  /** How to reach each broker; every one that a route goes over is set. */
+  /** How to reach each broker; unset: `npm start` brings up those that a route goes over. */
   readonly brokers: BrokerUrls;
   /** Told what people should hear of; unset: nobody is. */
   readonly webhook?: WebhookSettings;
@@ -112,7 +112,7 @@ export function loadConfig(env: NodeJS.ProcessEnv = process.env, overrides: Node
     dataDir: resolve(reader.read('SETTLE_DATA_DIR', z.string()) ?? '.settle'),
     cacheDir: resolve(reader.read('XDG_CACHE_HOME', z.string()) ?? join(homedir(), '.cache'), 'settle'),
     routes,
-    brokers: readBrokers(reader, routes),
+    brokers: readBrokers(reader),
     webhook: readWebhook(reader),
     backlog: reader.read('SETTLE_BACKLOG', Count) ?? 10_000,
     windows: readWindows(reader),
@@ -173,25 +173,21 @@ function readPorts(reader: Reader): Ports {
   };
 }
 
-const BROKER_SETTINGS = {
+/** The setting that says how to reach each broker. */
+export const BROKER_SETTINGS = {
   rabbitmq: 'SETTLE_RABBITMQ_URL',
   kafka: 'SETTLE_KAFKA_BROKERS',
   rocketmq: 'SETTLE_ROCKETMQ_ENDPOINTS',
   redis: 'SETTLE_REDIS_URL',
 } as const satisfies Record<BrokerName, SettingName>;
 
-function readBrokers(reader: Reader, routes: Routes): BrokerUrls {
-  const brokers: BrokerUrls = {
+function readBrokers(reader: Reader): BrokerUrls {
+  return {
     rabbitmq: reader.read(BROKER_SETTINGS.rabbitmq, AmqpUrl),
     kafka: reader.read(BROKER_SETTINGS.kafka, AddressList),
     rocketmq: reader.read(BROKER_SETTINGS.rocketmq, Address),
     redis: reader.read(BROKER_SETTINGS.redis, RedisUrl),
   };
-  for (const [broker, type] of brokersOf(routes)) {
-    const setting = BROKER_SETTINGS[broker];
-    if (!reader.has(setting)) reader.refuse(setting, `must be set, as the route of '${type}' goes over ${broker}`);
-  }
-  return brokers;
 }
 
 /** Answers come to a destination that is named after the task queue, which not every broker takes. */

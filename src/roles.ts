@@ -6,7 +6,9 @@ import { createRepairStarter } from './api/repair-starter.js';
 import { createSagaStarter } from './api/saga-starter.js';
 import { startApi } from './api/server.js';
 import { createClient, createLazyClient, ensureScanSchedule, ensureSearchAttributes } from './api/temporal.js';
+import { BROKER_SETTINGS } from './config.js';
 import type { Config } from './config.js';
+import { brokersOf } from './config-routes.js';
 import { migrate } from './db/migrate.js';
 import { seedCustomers } from './db/orders.js';
 import { seedInvoices } from './db/payments.js';
@@ -101,8 +103,14 @@ function requireSettings(config: Config, roles: readonly Role[]): void {
     ...(roles.includes('participants') && participantSettings(config)),
   };
   const missing = namesOfUnset(needed);
-  if (missing === '') return;
-  throw new Error(`${missing} must be set for ${roles.join(', ')}; 'dev' brings up servers of its own`);
+  const remedy = "'dev' brings up servers of its own";
+  if (missing !== '') throw new Error(`${missing} must be set for ${roles.join(', ')}; ${remedy}`);
+  // the API sends no messages
+  if (roles.every((role) => role === 'api')) return;
+  for (const [broker, type] of brokersOf(config.routes)) {
+    if (config.brokers[broker] !== undefined) continue;
+    throw new Error(`${BROKER_SETTINGS[broker]} must be set, as the route of '${type}' goes over ${broker}; ${remedy}`);
+  }
 }
 
 /** The databases of the sample participants, by the names of their settings. */

@@ -3,6 +3,7 @@ import type { Logger } from 'pino';
 import { isDatabaseUnavailable } from '../db/unavailable.js';
 import { createMemoryAttempts, type AttemptCounter } from './attempts.js';
 import type { ConsumerMetrics } from './consumer-metrics.js';
+import { deadLettersOf } from './dead-letters.js';
 import { settleIncoming, type AttemptPolicy, type DeliveryParts } from './delivery.js';
 import { createOutage } from './outage.js';
 import { backoffMs, createLanes, createSlots, pause, StoppingError } from './pace.js';
@@ -98,7 +99,7 @@ function partsOf(options: ConsumeWithOptions, signal: AbortSignal): DeliveryPart
     outage: createOutage({ of: consumer, probe: () => attempts.probe(), isUnavailable, signal, logger }),
     isUnavailable,
     policy: options.retry ?? {},
-    deadLetterTo: options.deadLetterTo ?? ((from) => `${from}${broker.name === 'rocketmq' ? '-' : '.'}dead`),
+    deadLetterTo: options.deadLetterTo ?? ((from) => deadLettersOf(from, broker.name)),
     slots: createSlots(concurrency),
     suspects: createSlots(1),
   };

@@ -1,4 +1,4 @@
-import { BrokerError, type BrokerMessage, type IncomingMessage } from '../brokers/broker.js';
+import { BrokerError, type BrokerMessage, type BrokerName, type IncomingMessage } from '../brokers/broker.js';
 import type { Reason } from '../saga/errors.js';
 import type { Publishing } from './consumer-replies.js';
 import { backoffMs, pause } from './pace.js';
@@ -22,6 +22,11 @@ export interface DeadLetter {
   readonly reason: Reason;
   /** How often it was begun. */
   readonly attempts: number;
+}
+
+/** Where dead messages of a destination go, unless the consumer says otherwise: RocketMQ's names have no dots. */
+export function deadLettersOf(from: string, broker: BrokerName): string {
+  return `${from}${broker === 'rocketmq' ? '-' : '.'}dead`;
 }
 
 /** What every broker carries in a header. */

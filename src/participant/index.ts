@@ -31,5 +31,5 @@ export type { AttemptPolicy } from './delivery.js';
 export { createAttemptCounter, createMemoryAttempts, type AttemptCounter, type AttemptRecord } from './attempts.js';
 export { attemptsSchema } from './attempts-schema.js';
 export { createConsumerMetrics, type ConsumerMetrics } from './consumer-metrics.js';
-export { DEAD_HEADERS } from './dead-letters.js';
+export { DEAD_HEADERS, deadLettersOf } from './dead-letters.js';
 export { canonicalJson, requestHash } from './json.js';

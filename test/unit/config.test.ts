@@ -173,13 +173,6 @@ describe('the sample messages', () => {
       'preferences.create': { transport: 'redis', to: 'profiles' },
     });
   });
-
-  test('go nowhere without the setting of their broker, which the start names', () => {
-    expect(complaintOf({ SETTLE_TRANSPORT: 'kafka' })).toBe(
-      "SETTLE_KAFKA_BROKERS is unset: must be set, as the route of 'inventory.deduct' goes over kafka",
-    );
-    expect(complaintOf({ SETTLE_TRANSPORT: 'redis', SETTLE_REDIS_URL: 'http://h' })).not.toContain('must be set');
-  });
 });
 
 test('a task queue that no topic can be named after is refused where answers come over RocketMQ', () => {
