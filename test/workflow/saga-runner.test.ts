@@ -70,6 +70,16 @@ test('a member that is rejected stops the others, whose outcome is unknown and u
   });
 });
 
+test('a member that is stopped in the moment in which it ends costs its saga no workflow task', async () => {
+  for (const ms of [0, 1, 2, 4, 8, 16]) {
+    const script: Script = { 'left/do': ['rejected'], 'right/do': [new Promise((resolve) => setTimeout(resolve, ms))] };
+    await withSaga({ definition: groupedSaga, script }, async ({ end, failedTasks }) => {
+      expect(await end).toMatchObject({ outcome: 'compensated', reason: { step: 'left' } });
+      expect(await failedTasks()).toBe(0);
+    });
+  }
+});
+
 test('no `do` is started after the decision to compensate', async () => {
   await withSaga({ definition: linearSaga, script: { 'second/do': ['unknown'] } }, async ({ activities, end }) => {
     let attemptsAtDecision: number | undefined;
