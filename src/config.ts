@@ -24,7 +24,7 @@ import {
   Word,
 } from './config-values.js';
 import type { LOG_LEVELS, SettingName } from './settings.js';
-import { DEFAULT_WINDOWS, type Windows } from './saga/windows.js';
+import { DEFAULT_BROKER_MS, DEFAULT_WINDOWS, type Windows } from './saga/windows.js';
 import type { Routes } from './transports/transport.js';
 import type { WebhookSettings } from './transports/webhook.js';
 
@@ -115,7 +115,7 @@ export function loadConfig(env: NodeJS.ProcessEnv = process.env, overrides: Node
     brokers: readBrokers(reader),
     webhook: readWebhook(reader),
     backlog: reader.read('SETTLE_BACKLOG', Count) ?? 10_000,
-    windows: readWindows(reader),
+    windows: readWindows(reader, routes),
     logLevel: reader.read('LOG_LEVEL', LogLevel) ?? 'info',
   };
   checkReplyAddress(reader, config);
@@ -216,12 +216,14 @@ function readApiKeys(reader: Reader, host: string): ReadonlyMap<string, string> 
   return keys;
 }
 
-function readWindows(reader: Reader): Windows {
+function readWindows(reader: Reader, routes: Routes): Windows {
+  const brokerMs = reader.read('SETTLE_BROKER_WINDOW', Span) ?? DEFAULT_BROKER_MS;
   return {
     keyMs: reader.read('SETTLE_KEY_WINDOW', Span) ?? DEFAULT_WINDOWS.keyMs,
     retentionMs: reader.read('SETTLE_RETENTION', Span) ?? DEFAULT_WINDOWS.retentionMs,
     manualMs: reader.read('SETTLE_MANUAL_WINDOW', Span) ?? DEFAULT_WINDOWS.manualMs,
     inboxMs: reader.read('SETTLE_INBOX_WINDOW', Span) ?? DEFAULT_WINDOWS.inboxMs,
+    brokerMs: brokersOf(routes).size > 0 ? brokerMs : 0,
   };
 }
 
