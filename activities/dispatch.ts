@@ -97,7 +97,7 @@ function waitOf({ maxWaitMs = DEFAULT_MAX_WAIT_MS }: DispatchArgs, askedMs: numb
  * A `do` whose result breaks the contract is applied, but of no use: nobody knows what it did.
  * An undo's result is nobody's input, and one that found nothing to take back has none.
  */
-function checked(outcome: Outcome, action: StepAction, contract: MessageContract<never> | undefined): Outcome {
+export function checked(outcome: Outcome, action: StepAction, contract: MessageContract<never> | undefined): Outcome {
   if (outcome.kind !== 'done') return outcome;
   if (action === 'undo') return { kind: 'done', result: null };
   if (!isStorable(outcome.result)) return { kind: 'unknown', detail: 'the result holds text that no database can' };
@@ -106,7 +106,7 @@ function checked(outcome: Outcome, action: StepAction, contract: MessageContract
 }
 
 /** The participant has this effect under another payload, or may have forgotten it: what it did is for a person to find out. */
-const UNCERTAIN: ReadonlySet<string> = new Set(['effect-key-reused', 'beyond-window']);
+export const UNCERTAIN: ReadonlySet<string> = new Set(['effect-key-reused', 'beyond-window']);
 
 /** Records a refusal. What no retry can help becomes a dead letter, which an operator reads; the others are final answers. */
 async function rejected(pool: ActivityDependencies['pool'], { args, sent }: Sent, reason: Reason): Promise<Error> {
@@ -122,7 +122,11 @@ function refusal({ effect }: DispatchArgs, reason: Reason | null): Error {
   return effect.action === 'undo' ? new ParkedError(code, message) : new RejectedError(code, message);
 }
 
-function envelopeOf({ effect, tenantId, saga }: DispatchArgs, message: LoggedMessage): Envelope {
+/** What a step's message travels in. */
+export function envelopeOf(
+  { effect, tenantId, saga }: Pick<DispatchArgs, 'effect' | 'tenantId' | 'saga'>,
+  message: LoggedMessage,
+): Envelope {
   return {
     messageId: message.messageId,
     source: `/settle/${saga}`,

@@ -9,6 +9,7 @@ import {
   Count,
   Flag,
   Host,
+  LaneName,
   LogLevel,
   Port,
   PostgresUrl,
@@ -19,6 +20,7 @@ import {
 } from './config-values.js';
 import { SETTINGS, type LOG_LEVELS } from './settings.js';
 import type { Setting, SettingName } from './settings.js';
+import type { Lane } from './saga/lane.js';
 import { DEFAULT_WINDOWS, type Windows } from './saga/windows.js';
 import type { Routes } from './transports/transport.js';
 import type { WebhookSettings } from './transports/webhook.js';
@@ -72,6 +74,8 @@ export interface Config {
   readonly routes: Routes;
   /** Told what people should hear of; unset: nobody is. */
   readonly webhook?: WebhookSettings;
+  /** How new sagas run whose definitions do not ask for the express lane; those that cannot run in it take the workflow lane. */
+  readonly lane: Lane;
   /** Sagas that may wait for Temporal before the API answers 503. */
   readonly backlog: number;
   readonly windows: Windows;
@@ -147,6 +151,7 @@ export function loadConfig(env: NodeJS.ProcessEnv = process.env, overrides: Node
     cacheDir: resolve(reader.read('XDG_CACHE_HOME', z.string()) ?? join(homedir(), '.cache'), 'settle'),
     routes: reader.readFile('SETTLE_ROUTES', parseRoutes) ?? sampleRoutes(host, ports),
     webhook: readWebhook(reader),
+    lane: reader.read('SETTLE_LANE', LaneName) ?? 'workflow',
     backlog: reader.read('SETTLE_BACKLOG', Count) ?? 10_000,
     windows: readWindows(reader),
     logLevel: reader.read('LOG_LEVEL', LogLevel) ?? 'info',

@@ -86,6 +86,11 @@ export const SETTINGS = [
     description: 'JSON or YAML file: message type → `transport`, `url`, `timeoutMs`, `ordered`',
   },
   {
+    name: 'SETTLE_LANE',
+    default: 'workflow',
+    description: '`express`: every saga that can runs in the express lane, not only those whose definitions say so',
+  },
+  {
     name: 'SETTLE_BACKLOG',
     default: '10000',
     description: 'sagas that may wait for Temporal before the API answers 503',

@@ -12,8 +12,6 @@ import {
 import type pg from 'pg';
 import type { Logger } from 'pino';
 import { createScanActivities, type ScanDependencies } from '../activities/ledger-scan.js';
-import * as orders from '../activities/orders.js';
-import * as payments from '../activities/payments.js';
 import { createHalfMessageActivities } from '../activities/half-message-activities.js';
 import { scanHalfMessages, type HalfMessageRestarter } from '../activities/half-message-scan.js';
 import { startNoticeRounds } from '../activities/notice-rounds.js';
@@ -21,10 +19,9 @@ import { createOutboxActivities } from '../activities/outbox-activities.js';
 import { scanOutbox, type OutboxRestarter } from '../activities/outbox-scan.js';
 import { withQuickAttempts } from '../activities/quick-attempts.js';
 import { startRelay } from '../activities/relay.js';
-import * as registrations from '../activities/registrations.js';
 import { scanRepairs, type RepairRestarter } from '../activities/repair-scan.js';
 import { createRepairActivities } from '../activities/repairs.js';
-import { createSagaActivities, type ActivityDependencies } from '../activities/saga-activities.js';
+import { createSagaActivities } from '../activities/saga-activities.js';
 import { scanOperatorActions, scanSagas, type SagaRestarter } from '../activities/scan.js';
 import { definitions } from '../workflows/definitions.js';
 import type { Config } from './config.js';
@@ -34,12 +31,11 @@ import { createPool } from './db/pool.js';
 import { keepLedger } from './db/retention.js';
 import { startUpkeep } from './db/upkeep.js';
 import { listOpenSteps } from './db/saga-scan.js';
-import type { LocalWork } from './saga/local-work.js';
+import { localWorks } from './local-works.js';
 import { unwrapped, type Wrap } from './saga/wrap.js';
 import { createCheckBackClient } from './transports/check-back.js';
 import { createRouter, type Router } from './transports/router.js';
 import { createWebhook } from './transports/webhook.js';
-import type { Transaction } from './db/pool.js';
 
 /** What a worker is made of. */
 export interface WorkerDependencies {
@@ -176,19 +172,6 @@ export function installRuntime(logger: Logger): void {
 }
 
 const PINO_LEVELS = { TRACE: 'trace', DEBUG: 'debug', INFO: 'debug', WARN: 'warn', ERROR: 'error' } as const;
-
-/** The local transactions of every scenario, by name. */
-function localWorks(): ActivityDependencies['localWorks'] {
-  const modules: Record<string, object> = { orders, payments, registrations };
-  return new Map(
-    Object.entries(modules).flatMap(([scenario, works]) =>
-      Object.entries(works).map(([name, work]) => [
-        `${scenario}.${name}`,
-        work as LocalWork<Transaction, never, unknown>,
-      ]),
-    ),
-  );
-}
 
 /** The bundle made by the build; from source where there is none, e.g. in tests. */
 function workflowCode(): Pick<WorkerOptions, 'workflowBundle' | 'workflowsPath'> {
