@@ -74,8 +74,8 @@ interface Lane extends ExpressOptions, StepTools {
   readonly line: SettleLine;
 }
 
-/** Nobody else runs the saga for so long. Attempts are shorter, so that few are cut off, and a dead process's sagas soon go on. */
-const LEASE_MS = 10_000;
+/** Nobody else runs the saga for so long: time for several attempts, and when this process dies its sagas go on no later. */
+const LEASE_MS = 4_000;
 
 /** What says nothing of the participants' health. */
 const HARMLESS: ReadonlySet<ExpressEnding> = new Set(['rejected', 'refused', 'stopped', 'closing']);
