@@ -4,7 +4,7 @@ import { effectKey } from '../saga/ids.js';
 import type { Plan, PlanStep } from '../saga/plan.js';
 import { MESSAGE_COLUMNS, type LoggedMessage } from './message-log.js';
 import type { OwedMessage } from './local-effects.js';
-import { withClient, withTransaction, type Transaction } from './pool.js';
+import { together, withClient, withTransaction, type Transaction } from './pool.js';
 import { MAY_COMPLETE, settleSaga } from './saga-end.js';
 import { findByKey, recordState, START_GRACE, type AcceptedSaga, type NewSaga } from './saga-store.js';
 import { storeOnce } from './store-once.js';
@@ -76,10 +76,9 @@ async function acceptAndWork(client: pg.PoolClient, start: ExpressStart): Promis
   const result = JSON.parse(JSON.stringify((await start.work(client)) ?? null)) as unknown;
   // whatever can fail on this side fails before the commit is on its way
   const insert = effectsOfFirst(start, result);
-  const [{ rows }] = await Promise.all([
-    client.query<LoggedMessage & { readonly step: string }>(insert),
-    client.query('commit'),
-  ]);
+  const [{ rows }] = await together(client, () =>
+    Promise.all([client.query<LoggedMessage & { readonly step: string }>(insert), client.query('commit')]),
+  );
   const messages = new Map(rows.filter(({ attempts }) => attempts > 0).map((row) => [row.step, row]));
   return { kind: 'begun', saga: accepted(start, acceptedAtMs), result, messages };
 }
@@ -119,7 +118,9 @@ async function open(client: pg.PoolClient, { saga, leaseMs }: ExpressStart): Pro
       ...[textOf(saga.plan), JSON.stringify(saga.input), leaseMs],
     ],
   };
-  const [, { rows }] = await Promise.all([client.query('begin'), client.query<{ acceptedAtMs: number }>(insert)]);
+  const [, { rows }] = await together(client, () =>
+    Promise.all([client.query('begin'), client.query<{ acceptedAtMs: number }>(insert)]),
+  );
   if (rows[0]) return rows[0].acceptedAtMs;
   await client.query('rollback');
   return undefined;

@@ -1,3 +1,4 @@
+import type { Writable } from 'node:stream';
 import pg from 'pg';
 
 /** An open transaction: whoever holds it may query, but only its owner commits. */
@@ -86,6 +87,17 @@ export async function withClient<T>(pool: pg.Pool, work: (client: pg.PoolClient)
   } finally {
     client.off('error', onError);
     client.release(broken);
+  }
+}
+
+/** Sends the statements that `send` queues in one write: of what a pipelined statement costs its client, a third is that call. */
+export function together<T>(client: pg.PoolClient, send: () => T): T {
+  const { stream } = (client as unknown as { readonly connection: { readonly stream: Writable } }).connection;
+  stream.cork();
+  try {
+    return send();
+  } finally {
+    stream.uncork();
   }
 }
 
