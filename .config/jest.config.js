@@ -34,6 +34,7 @@ export default {
     project('workflow', { servers: true }),
     project('integration', { servers: true }),
     project('e2e', { servers: true }),
+    project('brokers'),
     project('faults'),
   ],
 };

@@ -3,10 +3,11 @@ import type { LoggedMessage } from '../src/db/message-log.js';
 import { effectKey, type EffectId } from '../src/saga/ids.js';
 import { owedAfter, type PlanStep } from '../src/saga/plan.js';
 import type { Router } from '../src/transports/router.js';
-import { checked, envelopeOf, UNCERTAIN } from './dispatch.js';
+import { envelopeOf } from './dispatch.js';
 import type { Ride } from './express-ride.js';
 import { STILL_WORKING } from './failures.js';
 import type { SagaActivities } from './saga-activities.js';
+import { checked, UNCERTAIN } from './step-answers.js';
 import { cleaned } from './storable.js';
 
 /** Why a saga leaves the express lane. */
@@ -17,6 +18,8 @@ export type Trouble =
   | 'unknown'
   /** A participant has asked for time. */
   | 'working'
+  /** A broker has the message: the participant's answer comes later, and to whichever worker hears of it. */
+  | 'accepted'
   /** It is to be cancelled, or its lease was taken away. */
   | 'stopped'
   /** The lease would end before an attempt does. */
@@ -88,20 +91,25 @@ async function sendOnce(
   const unanswered = (error: string): void => void answers.set(step, { status: 'pending', error: cleaned(error) });
   try {
     const envelope = envelopeOf({ effect, tenantId: saga.tenantId, saga: saga.type }, message);
-    const outcome = checked(await router.send(envelope, timeoutMs), 'do', definition.code.get(step)?.contract);
-    if (outcome.kind === 'done') {
-      results[step] = outcome.result;
-      answers.set(step, { status: 'sent', result: outcome.result, at: performance.now() });
+    const outcome = await router.send(envelope, timeoutMs);
+    if (outcome.kind === 'accepted') {
+      unanswered('a broker has it, and its answer comes later');
+      return 'accepted';
+    }
+    const answer = checked(outcome, 'do', definition.code.get(step)?.contract);
+    if (answer.kind === 'done') {
+      results[step] = answer.result;
+      answers.set(step, { status: 'sent', result: answer.result, at: performance.now() });
       return undefined;
     }
-    if (outcome.kind === 'rejected' && !UNCERTAIN.has(outcome.reason.code)) {
-      answers.set(step, { status: 'rejected', reason: { ...outcome.reason, step }, at: performance.now() });
+    if (answer.kind === 'rejected' && !UNCERTAIN.has(answer.reason.code)) {
+      answers.set(step, { status: 'rejected', reason: { ...answer.reason, step }, at: performance.now() });
       return 'rejected';
     }
-    if (outcome.kind === 'working') unanswered('still being worked on');
-    if (outcome.kind === 'rejected') unanswered(`${outcome.reason.code}: ${outcome.reason.message}`);
-    if (outcome.kind === 'unknown') unanswered(outcome.detail);
-    return outcome.kind === 'working' ? 'working' : 'unknown';
+    if (answer.kind === 'working') unanswered('still being worked on');
+    if (answer.kind === 'rejected') unanswered(`${answer.reason.code}: ${answer.reason.message}`);
+    if (answer.kind === 'unknown') unanswered(answer.detail);
+    return answer.kind === 'working' ? 'working' : 'unknown';
   } catch (error) {
     unanswered(`'${effectKey(effect)}' was not answered: ${String(error)}`);
     return 'unknown';

@@ -1,3 +1,4 @@
+import { CompleteAsyncError } from '@temporalio/activity';
 import { ApplicationFailure } from '@temporalio/common';
 import { FencedError, ParkedError, RejectedError, RetryableError, type Reason } from '../src/saga/errors.js';
 
@@ -5,7 +6,9 @@ import { FencedError, ParkedError, RejectedError, RetryableError, type Reason } 
 export const STILL_WORKING = 'StillWorking';
 
 /** The three classes of errors, in Temporal's words: what is final says so, everything else is tried again. */
-export function toFailure(error: unknown): ApplicationFailure {
+export function toFailure(error: unknown): Error {
+  // none has happened: the answer completes the activity
+  if (error instanceof CompleteAsyncError || error instanceof ApplicationFailure) return error;
   if (error instanceof RejectedError || error instanceof ParkedError) {
     return finalFailure(error.name, { code: error.code, message: error.message }, error);
   }

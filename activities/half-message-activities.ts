@@ -1,12 +1,11 @@
 import { log } from '@temporalio/activity';
-import type pg from 'pg';
 import { parkHalfMessage, type CheckRate } from '../src/db/half-message-work.js';
 import type { Reason } from '../src/saga/errors.js';
 import type { Verdict } from '../src/saga/half-message.js';
 import type { CheckBackClient } from '../src/transports/check-back.js';
-import type { Router } from '../src/transports/router.js';
 import { createCheckBack } from './check-back.js';
 import { createDeliver } from './deliver.js';
+import type { Obtaining } from './obtain.js';
 
 /** A check's outcome: a verdict that stands in the ledger, or none yet. */
 export interface CheckOutcome {
@@ -20,7 +19,12 @@ export interface HalfMessageActivities {
   /** Asks the producer what became of its transaction, when it is this message's turn; records a verdict if it has one. */
   checkBack(args: { readonly messageId: string; readonly timeoutMs: number }): Promise<CheckOutcome>;
   /** Sends a confirmed message to its participant and records the answer. */
-  deliver(args: { readonly messageId: string; readonly timeoutMs?: number }): Promise<unknown>;
+  deliver(args: {
+    readonly messageId: string;
+    readonly timeoutMs?: number;
+    /** How long a broker's answer to one sending is waited for before it is sent again, in ms. @default timeoutMs */
+    readonly patienceMs?: number;
+  }): Promise<unknown>;
   /** Parks it and raises the alarm; answers with the verdict in the ledger, which may have come meanwhile. */
   parkMessage(args: {
     readonly messageId: string;
@@ -30,9 +34,7 @@ export interface HalfMessageActivities {
 }
 
 /** What the activities are made of. */
-export interface HalfMessageDependencies {
-  readonly pool: pg.Pool;
-  readonly router: Router;
+export interface HalfMessageDependencies extends Obtaining {
   readonly checkBackClient: CheckBackClient;
   /** @default 50 a second for each producer's host, 50 at once */
   readonly checkRate?: CheckRate;

@@ -12,6 +12,8 @@ export interface PlainMessage {
   readonly mayRepeat?: boolean;
   /** When it was first recorded. */
   readonly recordedAt: Date;
+  /** What its producer wants kept in order. @default its own id: in no order with others */
+  readonly orderKey?: string | null;
 }
 
 /**
@@ -31,6 +33,7 @@ export function envelopeOf(source: string, message: PlainMessage): Envelope {
     effectKey: messageEffectKey(message.messageId),
     revision: message.revision,
     mayRepeat: message.mayRepeat ?? false,
+    orderKey: message.orderKey ?? message.messageId,
     payload: message.payload,
   };
 }

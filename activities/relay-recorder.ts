@@ -5,7 +5,8 @@ import { cleaned, isStorable } from './storable.js';
 
 /** Records how attempts have ended, many in one transaction: what comes while one is written goes along with the next. */
 export interface Recorder {
-  add(record: OutboxRecord): void;
+  /** @param onEnd told whether it has been recorded */
+  add(record: OutboxRecord, onEnd?: (isRecorded: boolean) => void): void;
   /** Waits until all is recorded; what cannot be is left: its message is sent again, under the same effect key. */
   stop(): Promise<void>;
 }
@@ -17,6 +18,11 @@ export interface RecorderOptions {
   readonly onWoken: (inMs: number) => void;
 }
 
+interface Waiting {
+  readonly record: OutboxRecord;
+  readonly onEnd?: (isRecorded: boolean) => void;
+}
+
 const BATCH = 500;
 const RETRY_MS = 250;
 /** Between two writes: under load some 50 outcomes gather, and the database is left to the claims; the first goes at once. */
@@ -24,7 +30,7 @@ const GATHER_MS = 10;
 
 /** Makes the recorder of one relay. */
 export function createRecorder({ pool, logger, onWoken }: RecorderOptions): Recorder {
-  const waiting: OutboxRecord[] = [];
+  const waiting: Waiting[] = [];
   let writing: Promise<void> | undefined;
   let isStopped = false;
   let lastMs = 0;
@@ -34,13 +40,20 @@ export function createRecorder({ pool, logger, onWoken }: RecorderOptions): Reco
       if (leftMs > 0 && waiting.length < BATCH && !isStopped) await pause(leftMs);
       const batch = waiting.splice(0, BATCH);
       try {
-        if ((await recordOutbox(pool, batch.map(storable))) > 0) onWoken(0);
-        const waits = batch.flatMap(({ move }) => (move.to === 'relay' ? [move.waitMs] : []));
+        if (
+          (await recordOutbox(
+            pool,
+            batch.map(({ record }) => storable(record)),
+          )) > 0
+        )
+          onWoken(0);
+        const waits = batch.flatMap(({ record: { move } }) => (move.to === 'relay' ? [move.waitMs] : []));
         if (waits.length > 0) onWoken(Math.min(...waits));
+        for (const { onEnd } of batch) onEnd?.(true);
       } catch (err) {
         logger.warn({ err, count: batch.length }, 'outcomes of the outbox are not recorded yet');
-        if (isStopped) return;
         waiting.unshift(...batch);
+        if (isStopped) return;
         await pause(RETRY_MS);
       }
       lastMs = Date.now();
@@ -54,13 +67,14 @@ export function createRecorder({ pool, logger, onWoken }: RecorderOptions): Reco
     });
   };
   return {
-    add: (record) => {
-      waiting.push(record);
+    add: (record, onEnd) => {
+      waiting.push({ record, onEnd });
       start();
     },
     stop: async () => {
       isStopped = true;
       await writing;
+      for (const { onEnd } of waiting) onEnd?.(false);
     },
   };
 }

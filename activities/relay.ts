@@ -1,19 +1,19 @@
-import type pg from 'pg';
 import { claimOutbox, releaseOutbox, type OutboxMessage } from '../src/db/outbox.js';
 import { returnUnattended } from '../src/db/outbox-work.js';
-import type { Outcome } from '../src/saga/outcome.js';
 import { moveAfter, RELAY_RETRY } from '../src/saga/outbox.js';
-import type { Router } from '../src/transports/router.js';
 import type { Routes } from '../src/transports/transport.js';
 import { envelopeOf } from './message-envelope.js';
+import { obtain, type Obtaining } from './obtain.js';
+import { obtained, type Obtained } from './obtained.js';
 import { createLanes, type Lanes } from './relay-lanes.js';
 import { createLoop } from './relay-loop.js';
 import { createRecorder } from './relay-recorder.js';
 
-/** What the relay is made of. */
-export interface RelayOptions {
-  readonly pool: pg.Pool;
-  readonly router: Router;
+/**
+ * What the relay is made of. Its pool is to plan once: its few statements name hundreds of keys each, and planning them anew costs
+ * more than running them.
+ */
+export interface RelayOptions extends Pick<Obtaining, 'pool' | 'router' | 'desk'> {
   readonly routes: Routes;
   /** Calls `onWake` when a producer has committed. What it misses is found by the poll. */
   readonly listen: (onWake: () => void) => { stop(): Promise<void> };
@@ -57,10 +57,10 @@ export function startRelay(options: RelayOptions): Relay {
   const lanes: Lanes = createLanes({
     concurrency,
     send: async (message) => {
-      const outcome = await attempt(options, message);
+      const { answer, onRecorded } = await attempt(options, message);
       const { effectKey, attempts, ageMs } = message;
-      const move = moveAfter({ attempt: attempts, ageMs, outcome }, Math.random());
-      recorder.add({ effectKey, attempt: attempts, move });
+      const move = moveAfter({ attempt: attempts, ageMs, outcome: answer }, Math.random());
+      recorder.add({ effectKey, attempt: attempts, move }, onRecorded);
     },
     giveBack: (messages) => void giveBack(messages),
     onRoom: () => loop.wake(),
@@ -88,15 +88,16 @@ export function startRelay(options: RelayOptions): Relay {
   };
 }
 
-async function attempt({ router, routes }: RelayOptions, message: OutboxMessage): Promise<Outcome> {
+async function attempt(options: RelayOptions, message: OutboxMessage): Promise<Obtained> {
   const { type } = message;
   // no wait brings a route: an operator adds it and sends the message again
-  if (!Object.hasOwn(routes, type)) return { kind: 'rejected', reason: noRoute(type) };
+  if (!Object.hasOwn(options.routes, type)) return obtained({ kind: 'rejected', reason: noRoute(type) });
   try {
-    return await router.send(envelopeOf('/settle/outbox', message), RELAY_RETRY.timeoutMs);
+    const envelope = envelopeOf('/settle/outbox', message);
+    return await obtain(options, { envelope, timeoutMs: RELAY_RETRY.timeoutMs });
   } catch (error) {
     // no transport throws for the network's sake; whatever it is, the message may have got there
-    return { kind: 'unknown', detail: (error as Error).message };
+    return obtained({ kind: 'unknown', detail: (error as Error).message });
   }
 }
 

@@ -1,4 +1,3 @@
-import type pg from 'pg';
 import type { SagaDefinition } from '../src/saga/define-saga.js';
 import type { Reason } from '../src/saga/errors.js';
 import type { EffectId } from '../src/saga/ids.js';
@@ -9,10 +8,10 @@ import { holdChild, takeChildBack, type ChildLook } from '../src/db/child-sagas.
 import { settleSaga } from '../src/db/saga-end.js';
 import { recordState, type StateChange } from '../src/db/saga-store.js';
 import { withTransaction, type Transaction } from '../src/db/pool.js';
-import type { Router } from '../src/transports/router.js';
 import { createLookAtChild } from './child-sagas.js';
 import { createDispatch } from './dispatch.js';
 import { toFailure } from './failures.js';
+import type { Obtaining } from './obtain.js';
 import { createRunLocal } from './run-local.js';
 
 /** A local step: which transaction, for whom, and what is known so far. */
@@ -42,6 +41,8 @@ export interface DispatchArgs {
   readonly timeoutMs?: number;
   /** The longest wait that a participant may ask for, in ms. @default 10000 */
   readonly maxWaitMs?: number;
+  /** How long a broker's answer to one sending is waited for before it is sent again, in ms. @default timeoutMs */
+  readonly patienceMs?: number;
 }
 
 /** A step that runs another saga. */
@@ -78,9 +79,7 @@ export interface SagaActivities {
 }
 
 /** What the activities are made of. */
-export interface ActivityDependencies {
-  readonly pool: pg.Pool;
-  readonly router: Router;
+export interface ActivityDependencies extends Obtaining {
   readonly definitions: readonly SagaDefinition[];
   /** By name, e.g. `orders.place`. */
   readonly localWorks: ReadonlyMap<string, LocalWork<Transaction, never, unknown>>;

@@ -2,7 +2,7 @@ import { isIP } from 'node:net';
 import { z } from 'zod';
 import { milliseconds, type Duration } from './saga/duration.js';
 import { LANES } from './saga/lane.js';
-import { LOG_LEVELS } from './settings.js';
+import { LOG_LEVELS, SAMPLE_TRANSPORTS } from './settings.js';
 
 // The forms that settings take; each message is the remedy that `ConfigError` tells.
 
@@ -28,11 +28,29 @@ export const Span = z
   .regex(/^\d{1,5}(\.\d{1,3})?[mhd]$/, "must be a time such as '36h' or '7d'")
   .transform((text) => milliseconds(text as Duration))
   .refine((ms) => ms > 0 && ms <= 3_660 * 86_400_000, "must be a time from '1m' to '3660d'");
-/** `host:port`. */
-export const Address = z.string().refine((text) => {
+const isAddress = (text: string): boolean => {
   const [, host, port] = /^\[?(.+?)\]?:(\d+)$/.exec(text) ?? [];
   return host !== undefined && isHost(host) && Port.safeParse(port).success;
-}, "must be 'host:port', e.g. '127.0.0.1:7233'");
+};
+
+/** `host:port`. */
+export const Address = z.string().refine(isAddress, "must be 'host:port', e.g. '127.0.0.1:7233'");
+/** `host:port,host:port`. */
+export const AddressList = z
+  .string()
+  .refine((text) => text.split(',').every(isAddress), "must be 'host:port,host:port', e.g. '127.0.0.1:9092'");
+/** The URL of a RabbitMQ. */
+export const AmqpUrl = z.url({
+  protocol: /^amqps?$/,
+  error: "must be a URL such as 'amqp://user:password@host:5672'",
+});
+/** The URL of a Redis. */
+export const RedisUrl = z.url({
+  protocol: /^rediss?$/,
+  error: "must be a URL such as 'redis://user:password@host:6379/0'",
+});
+/** Over what the messages of the samples go. */
+export const TransportName = z.enum(SAMPLE_TRANSPORTS, `must be one of ${SAMPLE_TRANSPORTS.join(', ')}`);
 /** The URL of a PostgreSQL database. */
 export const PostgresUrl = z.url({
   protocol: /^postgres(ql)?$/,

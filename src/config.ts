@@ -1,11 +1,15 @@
-import { readFileSync } from 'node:fs';
 import { isIP } from 'node:net';
 import { homedir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { z } from 'zod';
-import { parseRoutes, sampleRoutes } from './config-routes.js';
+import { ConfigError, Reader } from './config-reader.js';
+import { brokersOf, parseRoutes, sampleRoutes } from './config-routes.js';
+import type { BrokerName } from './brokers/broker.js';
+import type { BrokerUrls } from './brokers/open-broker.js';
 import {
   Address,
+  AddressList,
+  AmqpUrl,
   Count,
   Flag,
   Host,
@@ -13,18 +17,20 @@ import {
   LogLevel,
   Port,
   PostgresUrl,
+  RedisUrl,
   Span,
+  TransportName,
   WebhookSecrets,
   WebUrl,
   Word,
 } from './config-values.js';
-import { SETTINGS, type LOG_LEVELS } from './settings.js';
-import type { Setting, SettingName } from './settings.js';
 import type { Lane } from './saga/lane.js';
+import type { LOG_LEVELS, SettingName } from './settings.js';
 import { DEFAULT_WINDOWS, type Windows } from './saga/windows.js';
 import type { Routes } from './transports/transport.js';
 import type { WebhookSettings } from './transports/webhook.js';
 
+export { ConfigError } from './config-reader.js';
 export { SETTINGS } from './settings.js';
 export type { Setting } from './settings.js';
 
@@ -72,6 +78,8 @@ export interface Config {
   /** Absolute; for what any installation of this user may share. */
   readonly cacheDir: string;
   readonly routes: Routes;
+  /** How to reach each broker; unset: `npm start` brings up those that a route goes over. */
+  readonly brokers: BrokerUrls;
   /** Told what people should hear of; unset: nobody is. */
   readonly webhook?: WebhookSettings;
   /** How new sagas run whose definitions do not ask for the express lane; those that cannot run in it take the workflow lane. */
@@ -80,50 +88,6 @@ export interface Config {
   readonly backlog: number;
   readonly windows: Windows;
   readonly logLevel: (typeof LOG_LEVELS)[number];
-}
-
-/** Thrown by `loadConfig`: one line that names each variable, its value unless it is a secret, and the remedy. */
-export class ConfigError extends Error {
-  override readonly name = 'ConfigError';
-  constructor(readonly problems: readonly string[]) {
-    super(problems.join('; '));
-  }
-}
-
-/** Reads variables one after the other and keeps every problem, so that one start shows all of them. */
-class Reader {
-  readonly problems: string[] = [];
-  constructor(private readonly env: NodeJS.ProcessEnv) {}
-
-  /** The value, or undefined where it is unset, empty or wrong. */
-  read<T>(name: SettingName, schema: z.ZodType<T, string>): T | undefined {
-    const text = this.env[name];
-    if (text === undefined || text === '') return undefined;
-    const parsed = schema.safeParse(text);
-    if (parsed.success) return parsed.data;
-    this.refuse(name, parsed.error.issues[0]?.message ?? 'is wrong');
-    return undefined;
-  }
-
-  /** The value of a file that a variable names. */
-  readFile<T>(name: SettingName, parse: (content: Buffer) => T): T | undefined {
-    const file = this.env[name];
-    if (file === undefined || file === '') return undefined;
-    try {
-      return parse(readFileSync(resolve(file)));
-    } catch (cause) {
-      const { code, message } = cause as NodeJS.ErrnoException;
-      this.refuse(name, code === undefined ? firstLine(message) : `must name a readable file (${code})`);
-      return undefined;
-    }
-  }
-
-  refuse(name: SettingName, remedy: string): void {
-    const setting: Setting | undefined = SETTINGS.find((each) => each.name === name);
-    const text = this.env[name];
-    const shown = text === undefined ? 'unset' : setting?.secret ? '(hidden)' : `'${text.slice(0, 100)}'`;
-    this.problems.push(`${name} is ${shown}: ${remedy}`);
-  }
 }
 
 /**
@@ -138,6 +102,8 @@ export function loadConfig(env: NodeJS.ProcessEnv = process.env, overrides: Node
   const reader = new Reader({ ...env, ...overrides });
   const host = reader.read('HOST', Host) ?? '127.0.0.1';
   const ports = readPorts(reader);
+  const transport = reader.read('SETTLE_TRANSPORT', TransportName) ?? 'http';
+  const routes = reader.readFile('SETTLE_ROUTES', parseRoutes) ?? sampleRoutes({ host, transport, ...ports });
   const config: Config = {
     host,
     ...ports,
@@ -149,13 +115,15 @@ export function loadConfig(env: NodeJS.ProcessEnv = process.env, overrides: Node
     temporal: readTemporal(reader, ports.uiPort),
     dataDir: resolve(reader.read('SETTLE_DATA_DIR', z.string()) ?? '.settle'),
     cacheDir: resolve(reader.read('XDG_CACHE_HOME', z.string()) ?? join(homedir(), '.cache'), 'settle'),
-    routes: reader.readFile('SETTLE_ROUTES', parseRoutes) ?? sampleRoutes(host, ports),
+    routes,
+    brokers: readBrokers(reader),
     webhook: readWebhook(reader),
     lane: reader.read('SETTLE_LANE', LaneName) ?? 'workflow',
     backlog: reader.read('SETTLE_BACKLOG', Count) ?? 10_000,
     windows: readWindows(reader),
     logLevel: reader.read('LOG_LEVEL', LogLevel) ?? 'info',
   };
+  checkReplyAddress(reader, config);
   if (reader.problems.length > 0) throw new ConfigError(reader.problems);
   return freeze(config);
 }
@@ -208,6 +176,32 @@ function readPorts(reader: Reader): Ports {
     uiPort: next('SETTLE_UI_PORT', 5),
     profilesPort: next('SETTLE_PROFILES_PORT', 6),
   };
+}
+
+/** The setting that says how to reach each broker. */
+export const BROKER_SETTINGS = {
+  rabbitmq: 'SETTLE_RABBITMQ_URL',
+  kafka: 'SETTLE_KAFKA_BROKERS',
+  rocketmq: 'SETTLE_ROCKETMQ_ENDPOINTS',
+  redis: 'SETTLE_REDIS_URL',
+} as const satisfies Record<BrokerName, SettingName>;
+
+function readBrokers(reader: Reader): BrokerUrls {
+  return {
+    rabbitmq: reader.read(BROKER_SETTINGS.rabbitmq, AmqpUrl),
+    kafka: reader.read(BROKER_SETTINGS.kafka, AddressList),
+    rocketmq: reader.read(BROKER_SETTINGS.rocketmq, Address),
+    redis: reader.read(BROKER_SETTINGS.redis, RedisUrl),
+  };
+}
+
+/** Answers come to a destination that is named after the task queue, which not every broker takes. */
+function checkReplyAddress(reader: Reader, { routes, temporal: { taskQueue } }: Config): void {
+  if (brokersOf(routes).has('rocketmq') && !/^[\w-]{1,100}$/.test(taskQueue))
+    reader.refuse(
+      'SETTLE_TASK_QUEUE',
+      "must be up to 100 letters, digits, '_' and '-', as a topic of RocketMQ is named after it",
+    );
 }
 
 function readApiKeys(reader: Reader, host: string): ReadonlyMap<string, string> {
@@ -265,13 +259,10 @@ function readWebhook(reader: Reader): WebhookSettings | undefined {
   return undefined;
 }
 
-function firstLine(text: string): string {
-  return text.split('\n')[0] ?? text;
-}
-
 function freeze(config: Config): Config {
   Object.values(config.routes).forEach((route) => Object.freeze(route));
   Object.freeze(config.routes);
+  Object.freeze(config.brokers);
   Object.freeze(config.temporal);
   Object.freeze(config.windows);
   return Object.freeze(config);

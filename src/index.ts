@@ -13,5 +13,5 @@ export type { SagaStarter, StarterOptions } from './api/saga-starter.js';
 export { createPool, withTransaction } from './db/pool.js';
 export type { PoolOptions, Transaction } from './db/pool.js';
 export { migrate } from './db/migrate.js';
-export type { Route, Routes, Transport } from './transports/transport.js';
+export type { BrokerRoute, HttpRoute, Route, RouteOptions, Routes, Transport } from './transports/transport.js';
 export type { Wrap } from './saga/wrap.js';

@@ -23,6 +23,8 @@ const HELP = `node dist/src/main.js <command>
   migrate        brings the databases and the Temporal namespace to this release, then ends
                  --seed   with the sample's customers, stock and accounts
 
+  --transport T  with dev and demo: how messages reach the sample participants; http (default), rabbitmq, kafka, rocketmq,
+                 redis, or all: each scenario by one of them. Brokers come up with the rest
   --verbose      with dev: how long the start took, and the memory of everything at rest
   --help
 
@@ -45,18 +47,27 @@ async function main(): Promise<void> {
   if (values.help === true) return print(HELP);
   const isKnown = command !== undefined && (command in ROLES || ['dev', 'demo', 'migrate'].includes(command));
   if (!isKnown || more.length > 0) throw new Error(`'${positionals.join(' ')}' is no command; --help lists them`);
-  const config = loadConfig();
+  const overrides = values.transport === undefined ? {} : { SETTLE_TRANSPORT: values.transport };
+  const config = loadConfig(undefined, overrides);
   const signals = listenForSignals();
   if (command === 'migrate') return migrateAll(config, { seed: values.seed === true });
   if (command === 'dev') return runDev({ config, isVerbose: values.verbose === true, print, signals });
   if (command === 'demo')
-    return runDemo({ loadConfig: (overrides) => loadConfig(undefined, overrides), print, signals });
+    return runDemo({ loadConfig: (own) => loadConfig(undefined, { ...overrides, ...own }), print, signals });
   return runRoles(config, ROLES[command] ?? [], signals);
 }
 
-function readArguments(): { values: Record<string, boolean | undefined>; positionals: string[] } {
+interface Flags {
+  readonly help?: boolean;
+  readonly verbose?: boolean;
+  readonly seed?: boolean;
+  readonly transport?: string;
+}
+
+function readArguments(): { values: Flags; positionals: string[] } {
   const flag = { type: 'boolean' } as const;
-  return parseArgs({ options: { help: flag, verbose: flag, seed: flag }, allowPositionals: true });
+  const options = { help: flag, verbose: flag, seed: flag, transport: { type: 'string' } } as const;
+  return parseArgs({ options, allowPositionals: true });
 }
 
 async function runRoles(config: Config, roles: readonly Role[], { stop }: StopSignals): Promise<void> {

@@ -6,7 +6,9 @@ import { createRepairStarter } from './api/repair-starter.js';
 import { createSagaStarter } from './api/saga-starter.js';
 import { startApi } from './api/server.js';
 import { createClient, createLazyClient, ensureScanSchedule, ensureSearchAttributes } from './api/temporal.js';
+import { BROKER_SETTINGS } from './config.js';
 import type { Config } from './config.js';
+import { brokersOf } from './config-routes.js';
 import { startExpress } from './express.js';
 import { migrate } from './db/migrate.js';
 import { seedCustomers } from './db/orders.js';
@@ -15,6 +17,7 @@ import { HORIZONS } from './horizons.js';
 import { createPool, withTransaction, type Transaction } from './db/pool.js';
 import { checkDatabase, connectTemporal, reasonOf } from './reach.js';
 import { contractsOf, eventsOf } from './saga/contracts.js';
+import { sampleConsumers } from './samples/consumers.js';
 import {
   migrateParticipants,
   seedParticipants,
@@ -101,8 +104,14 @@ function requireSettings(config: Config, roles: readonly Role[]): void {
     ...(roles.includes('participants') && participantSettings(config)),
   };
   const missing = namesOfUnset(needed);
-  if (missing === '') return;
-  throw new Error(`${missing} must be set for ${roles.join(', ')}; 'dev' brings up servers of its own`);
+  const remedy = "'dev' brings up servers of its own";
+  if (missing !== '') throw new Error(`${missing} must be set for ${roles.join(', ')}; ${remedy}`);
+  // the API sends no messages
+  if (roles.every((role) => role === 'api')) return;
+  for (const [broker, type] of brokersOf(config.routes)) {
+    if (config.brokers[broker] !== undefined) continue;
+    throw new Error(`${BROKER_SETTINGS[broker]} must be set, as the route of '${type}' goes over ${broker}; ${remedy}`);
+  }
 }
 
 /** The databases of the sample participants, by the names of their settings. */
@@ -138,6 +147,7 @@ async function addParticipants({ config, logger, wrap }: RolesOptions, stops: St
   const participants = await startParticipants({
     ...{ host, inventoryPort, accountsPort, profilesPort, ...databases },
     ...{ logger, wrap },
+    consumers: sampleConsumers(config),
     inbox: { windowMs: windows.inboxMs, resendMs: resendMs(HORIZONS, windows.manualMs) },
   });
   stops.unshift(() => participants.stop());
@@ -187,6 +197,7 @@ async function addProducer({ config, roles, logger, wrap }: RolesOptions, stops:
       halfMessages,
       outbox: createOutboxStarter(client, config.temporal.taskQueue),
       repairs,
+      completion: client.activity,
       prepareTemporal,
       logger,
       wrap,

@@ -12,6 +12,9 @@ export interface Setting {
 /** The levels of pino, from terse to chatty. */
 export const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'] as const;
 
+/** Over what the messages of the sample sagas go; `all`: each scenario over another. */
+export const SAMPLE_TRANSPORTS = ['http', 'rabbitmq', 'kafka', 'rocketmq', 'redis', 'all'] as const;
+
 /** Every setting there is: the README's table is tested against this one. */
 export const SETTINGS = [
   { name: 'HOST', default: '127.0.0.1', description: 'address that the API and the sample participants listen on' },
@@ -83,7 +86,32 @@ export const SETTINGS = [
   {
     name: 'SETTLE_ROUTES',
     default: 'the sample participants',
-    description: 'JSON or YAML file: message type → `transport`, `url`, `timeoutMs`, `ordered`',
+    description: 'JSON or YAML file: message type → route; its members are below',
+  },
+  {
+    name: 'SETTLE_TRANSPORT',
+    default: 'http',
+    description:
+      'over what the sample messages go without `SETTLE_ROUTES`: ' +
+      SAMPLE_TRANSPORTS.map((name) => `\`${name}\``).join(', '),
+  },
+  {
+    name: 'SETTLE_RABBITMQ_URL',
+    secret: true,
+    description: '`amqp://user:password@host:5672` or `amqps://…`; needed where a route goes over `rabbitmq`',
+  },
+  {
+    name: 'SETTLE_KAFKA_BROKERS',
+    description: '`host:port,…` of bootstrap brokers; needed where a route goes over `kafka`',
+  },
+  {
+    name: 'SETTLE_ROCKETMQ_ENDPOINTS',
+    description: '`host:port` of a proxy (gRPC); needed where a route goes over `rocketmq`',
+  },
+  {
+    name: 'SETTLE_REDIS_URL',
+    secret: true,
+    description: '`redis://user:password@host:6379/0` or `rediss://…`; needed where a route goes over `redis`',
   },
   {
     name: 'SETTLE_LANE',

@@ -9,9 +9,11 @@ import {
   type LogLevel,
   type WorkerOptions,
 } from '@temporalio/worker';
+import type { AsyncCompletionClient } from '@temporalio/client';
 import type pg from 'pg';
 import type { Logger } from 'pino';
 import { createScanActivities, type ScanDependencies } from '../activities/ledger-scan.js';
+import { createDecideSending } from '../activities/decide-sending.js';
 import { createHalfMessageActivities } from '../activities/half-message-activities.js';
 import { scanHalfMessages, type HalfMessageRestarter } from '../activities/half-message-scan.js';
 import { startNoticeRounds } from '../activities/notice-rounds.js';
@@ -19,21 +21,28 @@ import { createOutboxActivities } from '../activities/outbox-activities.js';
 import { scanOutbox, type OutboxRestarter } from '../activities/outbox-scan.js';
 import { withQuickAttempts } from '../activities/quick-attempts.js';
 import { startRelay } from '../activities/relay.js';
+import { startReplies, type Replies } from '../activities/replies.js';
+import { createReplyDesk, type ReplyDesk } from '../activities/reply-desk.js';
 import { scanRepairs, type RepairRestarter } from '../activities/repair-scan.js';
 import { createRepairActivities } from '../activities/repairs.js';
 import { createSagaActivities } from '../activities/saga-activities.js';
 import { scanOperatorActions, scanSagas, type SagaRestarter } from '../activities/scan.js';
 import { definitions } from '../workflows/definitions.js';
 import type { Config } from './config.js';
+import { brokersOf } from './config-routes.js';
 import { listen } from './db/listen.js';
 import { OUTBOX_CHANNEL } from './db/outbox.js';
 import { createPool } from './db/pool.js';
+import { readReplySecret, REPLY_CHANNEL } from './db/replies.js';
 import { keepLedger } from './db/retention.js';
 import { startUpkeep } from './db/upkeep.js';
 import { listOpenSteps } from './db/saga-scan.js';
+import { contractsOf } from './saga/contracts.js';
 import { localWorks } from './local-works.js';
 import { unwrapped, type Wrap } from './saga/wrap.js';
+import { createBrokers, type Brokers } from './transports/brokers.js';
 import { createCheckBackClient } from './transports/check-back.js';
+import { createReplyAddress, type ReplyAddress } from './transports/reply-address.js';
 import { createRouter, type Router } from './transports/router.js';
 import { createWebhook } from './transports/webhook.js';
 
@@ -48,10 +57,14 @@ export interface WorkerDependencies {
   readonly halfMessages: HalfMessageRestarter;
   readonly outbox: OutboxRestarter;
   readonly repairs: RepairRestarter;
+  /** Completes activities that wait for an answer, whichever worker left them open. */
+  readonly completion: Pick<AsyncCompletionClient, 'complete' | 'fail'>;
   /** Sets up what Temporal must have, where it is missing; called every 5 s. */
   readonly prepareTemporal: () => Promise<void>;
   readonly logger: Logger;
   readonly wrap?: Wrap;
+  /** @default those that the configuration names, each opened when it is needed */
+  readonly brokers?: Brokers;
 }
 
 export interface RunningWorker {
@@ -75,13 +88,21 @@ export async function startWorker(dependencies: WorkerDependencies): Promise<Run
   const stopping = new AbortController();
   checkRoutes(config);
   await checkOpenSagas(pool);
-  const router = wrap('router', createRouter(config.routes));
+  const brokers = dependencies.brokers ?? createBrokers(config.brokers);
+  const address = createReplyAddress(config.temporal.taskQueue, await readReplySecret(pool));
+  const desk = createReplyDesk();
+  const onTrouble = (err: Error): void =>
+    dependencies.logger.warn({ err }, 'transactional messages are asked after again');
+  const halves = { decide: createDecideSending(pool), onTrouble };
+  const router = wrap('router', createRouter(config.routes, { brokers, replies: address, halves }));
+  const replies = await takeReplies(dependencies, { brokers, address, desk });
+  const obtaining = { router, desk, openActivities: replies.openActivities };
   const checkBackClient = createCheckBackClient();
-  // a step asks for rows by their keys only: planned once, its statements cost no more for the partitions
+  // a step, and the relay, ask for rows by their keys: planned once, their statements cost no more for the partitions
   const byKey = createPool(config.databaseUrl!, { name: 'settle-steps', plansOnce: true });
   const activities = {
-    ...createSagaActivities({ pool: byKey, router, definitions, localWorks: wrap('localWorks', localWorks()) }),
-    ...createHalfMessageActivities({ pool, router, checkBackClient }),
+    ...createSagaActivities({ pool: byKey, ...obtaining, definitions, localWorks: wrap('localWorks', localWorks()) }),
+    ...createHalfMessageActivities({ pool, ...obtaining, checkBackClient }),
     ...createOutboxActivities({ pool }),
     ...createRepairActivities({ pool, restarter, windowMs: config.windows.manualMs }),
     ...createScanActivities({ pool, stopping: stopping.signal, looks: looksOf(dependencies) }),
@@ -103,16 +124,41 @@ export async function startWorker(dependencies: WorkerDependencies): Promise<Run
   });
   const finished = worker.run();
   const kept = keepPrepared(dependencies, stopping.signal);
-  const beside = startBeside(dependencies, router);
+  const beside = startBeside(dependencies, { router, desk, byKey });
   return {
     finished,
     stop: once(async () => {
       stopping.abort();
       if (worker.getState() === 'RUNNING') worker.shutdown();
       await Promise.all([kept, ...beside.map((each) => each.stop()), finished.catch(() => undefined)]);
+      // whoever waits for an answer has ended by now
+      await replies.stop();
       await Promise.all([router.close(), checkBackClient.close(), byKey.end()]);
     }),
   };
+}
+
+interface Asking {
+  readonly brokers: Brokers;
+  readonly address: ReplyAddress;
+  readonly desk: ReplyDesk;
+}
+
+/** Takes the answers that brokers bring; nothing runs where every route is over HTTP. */
+function takeReplies({ config, pool, completion, logger }: WorkerDependencies, asking: Asking): Promise<Replies> {
+  const names = [...brokersOf(config.routes).keys()];
+  const onError = (err: Error): void =>
+    logger.warn({ err }, 'nobody tells of answers that other workers take; messages without one are sent again');
+  return startReplies({
+    ...{ pool, completion, logger, names, ...asking },
+    contracts: contractsOf(definitions),
+    listen: (taker) => {
+      if (names.length === 0) return { stop: () => Promise.resolve() };
+      const onWake = (): void => void taker.lookAround().catch(onError);
+      const onNotice = (notice: string): void => void taker.hear(notice).catch(onError);
+      return listen({ url: config.databaseUrl!, channel: REPLY_CHANNEL, onWake, onNotice, onError });
+    },
+  });
 }
 
 /** What the ledger scan looks at, in order. */
@@ -130,13 +176,13 @@ function looksOf({ pool, restarter, halfMessages, outbox, repairs }: WorkerDepen
 /** What runs beside Temporal, and while it is away: the relay of the outbox, what people are told, the upkeep of the ledger. */
 function startBeside(
   { config, pool, logger }: WorkerDependencies,
-  router: Router,
+  { router, desk, byKey }: { readonly router: Router; readonly desk: ReplyDesk; readonly byKey: pg.Pool },
 ): readonly { stop(): Promise<void> }[] {
   const onError = (err: Error): void =>
     logger.warn({ err }, 'nobody tells of new outbox messages; they are polled for');
   return [
     startRelay({
-      ...{ pool, router, logger },
+      ...{ pool: byKey, router, desk, logger },
       routes: config.routes,
       listen: (onWake) => listen({ url: config.databaseUrl!, channel: OUTBOX_CHANNEL, onWake, onError }),
     }),

@@ -2,6 +2,8 @@ import {
   ActivityCancellationType,
   ActivityFailure,
   ApplicationFailure,
+  CancellationScope,
+  CancelledFailure,
   isCancellation,
   proxyActivities,
   proxyLocalActivities,
@@ -58,9 +60,13 @@ export async function call<Name extends keyof Activities>(
   request: Call<Name>,
 ): Promise<Awaited<ReturnType<Activities[Name]>>> {
   try {
-    return await fastPath(request);
+    // never cancelled: it is short, and waited for in any case. Asked to cancel one that has just ended, the SDK's core fails the
+    // whole workflow task ("invalid transition in state machine"), which then waits some ten seconds for its next attempt
+    return await CancellationScope.nonCancellable(() => fastPath(request));
   } catch (error) {
     if (isCancellation(error) || isFinal(error)) throw error;
+    if (CancellationScope.current().consideredCancelled)
+      throw new CancelledFailure('was cancelled meanwhile', [], error as Error);
   }
   request.onFallback?.();
   return durablePath(request);
@@ -86,12 +92,11 @@ function fastPath<Name extends keyof Activities>({ activity, args, retry, summar
   const timeoutMs = Math.min(FAST_TIMEOUT_MS, retry.timeoutMs);
   const local = proxyLocalActivities<Activities>({
     startToCloseTimeout: 3 * timeoutMs + 1_000,
-    cancellationType: ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
     // the quick attempts are the activity's own: see activities/quick-attempts.ts
     retry: { maximumAttempts: 1 },
     summary,
   });
-  return invoke(local[activity], { ...args, timeoutMs, maxWaitMs: retry.capMs });
+  return invoke(local[activity], { ...args, timeoutMs, maxWaitMs: retry.capMs, patienceMs: retry.timeoutMs });
 }
 
 function durablePath<Name extends keyof Activities>({ activity, args, retry, summary }: Call<Name>): Result<Name> {

@@ -2,7 +2,9 @@ import { readFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { Controller, Get, Inject, Param, Res } from '@nestjs/common';
 import type { FastifyReply } from 'fastify';
+import { asyncApiDocument, type AsyncApiDocument } from './asyncapi.js';
 import { openApiDocument, type OpenApiDocument } from './openapi.js';
+import { replyAddressOf } from '../saga/envelope.js';
 import { PARTS, type ApiParts } from './parts.js';
 import { ProblemError } from './problems.js';
 
@@ -32,18 +34,27 @@ const PAGE = `<!doctype html>
 const START = `SwaggerUIBundle({ url: '/openapi.json', dom_id: '#page', deepLinking: true, validatorUrl: null });\n`;
 const POLICY = "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; frame-ancestors 'none'";
 
-/** `/openapi.json` for programs, `/docs` for people */
+/** `/openapi.json` and `/asyncapi.json` for programs, `/docs` for people */
 @Controller()
 export class DocsController {
   private readonly document: OpenApiDocument;
-  constructor(@Inject(PARTS) { config }: ApiParts) {
+  private readonly messages: AsyncApiDocument;
+  constructor(@Inject(PARTS) { config, contracts }: ApiParts) {
     this.document = openApiDocument(config.windows);
+    const replyAddress = replyAddressOf(config.temporal.taskQueue);
+    this.messages = asyncApiDocument({ contracts, routes: config.routes, replyAddress });
   }
 
   /** The OpenAPI 3.1 document. */
   @Get('openapi.json')
   openapi(): OpenApiDocument {
     return this.document;
+  }
+
+  /** The AsyncAPI 3.0 document of what participants are sent and answer. */
+  @Get('asyncapi.json')
+  asyncapi(): AsyncApiDocument {
+    return this.messages;
   }
 
   /** A page to read the document and to try it out. */

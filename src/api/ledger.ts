@@ -9,6 +9,7 @@ import { listParked } from '../db/parked-items.js';
 import { findPayment } from '../db/payments.js';
 import { findRegistration } from '../db/registrations.js';
 import { cancelRepair, confirmRepair, createRepair, findRepair, listRepairItems } from '../db/repairs.js';
+import { listReplyCounts } from '../db/reply-counts.js';
 import { countStrayed } from '../db/retention.js';
 import { listScanCounts } from '../db/scan-counts.js';
 import {
@@ -41,6 +42,7 @@ const QUERIES = {
   findHalfMessage,
   countOpenHalfMessages,
   listScanCounts,
+  listReplyCounts,
   listParked,
   listActions,
   recordOperatorAction,

@@ -5,6 +5,7 @@ import { addHalfMessageGauge } from './half-message-metrics.js';
 import type { Ledger } from './ledger.js';
 import { addNoticeGauges } from './notice-metrics.js';
 import { addOutboxGauge } from './outbox-metrics.js';
+import { addReplyMetrics } from './reply-metrics.js';
 import { addScanMetrics } from './scan-metrics.js';
 import type { ApiExpress } from './parts.js';
 import { addPartitionGauge } from './partition-metrics.js';
@@ -41,6 +42,7 @@ type MetricsLedger = Pick<
   | 'countStuck'
   | 'countNotices'
   | 'listScanCounts'
+  | 'listReplyCounts'
   | 'countStrayed'
 >;
 
@@ -89,6 +91,7 @@ export function createMetrics(ledger: MetricsLedger, express?: Pick<ApiExpress, 
   addNoticeGauges(registry, ledger);
   addOutboxGauge(registry, ledger);
   addScanMetrics(registry, ledger);
+  addReplyMetrics(registry, ledger);
   addPartitionGauge(registry, ledger);
   return {
     countAccepted: (type) => accepted.inc({ type }),

@@ -27,8 +27,32 @@ export interface Broker {
   declare(destination: Destination): Promise<void>;
   /** Begins to consume; lost connections are its own affair, told to `onTrouble`. */
   subscribe(subscription: Subscription): Consumption;
+  /** Begins to send half messages (半消息) to a destination and to answer check-backs (回查) for it; absent where the broker knows none. */
+  openHalfMessages?(options: BrokerHalvesOptions): BrokerHalves;
   /** Finishes what is being published, ends what is being consumed, closes every connection. */
   close(): Promise<void>;
+}
+
+/** What a producer says of a half message that lies with a broker: deliver it, drop it, ask again. */
+export type HalfDecision = 'commit' | 'rollback' | 'unknown';
+
+export interface BrokerHalvesOptions {
+  readonly to: string;
+  /** Asked for each once it is stored, and by each check-back. What it throws counts as `unknown`. */
+  readonly decide: (id: string) => Promise<HalfDecision>;
+  readonly onTrouble: (error: Error) => void;
+}
+
+/** Half messages of one destination. */
+export interface BrokerHalves {
+  /**
+   * Stores a message that nobody gets, asks `decide`, and passes that on.
+   *
+   * @throws BrokerError when it was not stored
+   */
+  publish(message: BrokerMessage, options: { readonly timeoutMs: number }): Promise<HalfDecision>;
+  /** Finishes what is being sent and answered. */
+  stop(): Promise<void>;
 }
 
 /** The brokers that Settle speaks to. */

@@ -1,6 +1,7 @@
 import type pg from 'pg';
 import type { Reason } from '../saga/errors.js';
 import type { Verdict } from '../saga/half-message.js';
+import { AWAITED_MS, IS_AWAITED } from './replies.js';
 
 /** How often one producer's host may be asked. */
 export interface CheckRate {
@@ -102,6 +103,8 @@ export interface ConfirmedMessage {
   readonly recordedAt: Date;
   /** Delivered already, or given up by an operator. */
   readonly isDelivered: boolean;
+  /** How long the answer to an earlier attempt is still waited for, in ms; 0: it is to be sent. */
+  readonly awaitedMs: number;
 }
 
 /**
@@ -113,12 +116,12 @@ export async function claimDelivery(pool: pg.Pool, messageId: string): Promise<C
   const { rows } = await pool.query<ConfirmedMessage>({
     name: 'claim-delivery',
     text: `update settle.half_message
-              set attempts = attempts + case when finished_at is null then 1 else 0 end,
+              set attempts = attempts + case when finished_at is null and not ${IS_AWAITED} then 1 else 0 end,
                   state = case state when 'parked' then 'confirmed' else state end, park_reason = null
             where id = $1 and verdict = 'committed'
             returning tenant_id as "tenantId", type, payload, revision,
                       coalesce(may_repeat = revision, false) as "mayRepeat", prepared_at as "recordedAt",
-                      finished_at is not null as "isDelivered"`,
+                      finished_at is not null as "isDelivered", ${AWAITED_MS} as "awaitedMs"`,
     values: [messageId],
   });
   return rows[0];

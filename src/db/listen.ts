@@ -7,6 +7,8 @@ export interface ListenOptions {
   readonly channel: string;
   /** Called for each notification, and whenever the connection stands anew: what was said meanwhile is lost. */
   readonly onWake: () => void;
+  /** Called instead for each notification, with what it says. */
+  readonly onNotice?: (payload: string) => void;
   /** Told of connections that break or cannot be made. */
   readonly onError?: (error: Error) => void;
 }
@@ -19,12 +21,12 @@ const FIRST_PAUSE_MS = 100;
 const LONGEST_PAUSE_MS = 5_000;
 
 /** Listens on a connection of its own, and connects again for as long as it takes when that breaks. */
-export function listen({ url, channel, onWake, onError }: ListenOptions): Listener {
+export function listen({ onWake, onError, ...options }: ListenOptions): Listener {
   const stopping = new AbortController();
   const run = async (): Promise<void> => {
     for (let pauseMs = FIRST_PAUSE_MS; !stopping.signal.aborted; pauseMs = Math.min(pauseMs * 2, LONGEST_PAUSE_MS)) {
       try {
-        await listenOnce({ url, channel, onWake: () => ((pauseMs = FIRST_PAUSE_MS), onWake()) }, stopping.signal);
+        await listenOnce({ ...options, onWake: () => ((pauseMs = FIRST_PAUSE_MS), onWake()) }, stopping.signal);
       } catch (error) {
         onError?.(error as Error);
       }
@@ -42,7 +44,7 @@ export function listen({ url, channel, onWake, onError }: ListenOptions): Listen
 }
 
 /** One connection, until it breaks or the listener is stopped. */
-async function listenOnce({ url, channel, onWake }: ListenOptions, signal: AbortSignal): Promise<void> {
+async function listenOnce({ url, channel, onWake, onNotice }: ListenOptions, signal: AbortSignal): Promise<void> {
   const client = new pg.Client({
     connectionString: url,
     connectionTimeoutMillis: 2_000,
@@ -54,7 +56,7 @@ async function listenOnce({ url, channel, onWake }: ListenOptions, signal: Abort
     signal.addEventListener('abort', () => resolve(), { once: true });
   });
   over.catch(() => undefined);
-  client.on('notification', onWake);
+  client.on('notification', ({ payload = '' }) => (onNotice ? onNotice(payload) : onWake()));
   try {
     await client.connect();
     await client.query(`listen ${pg.escapeIdentifier(channel)}`);

@@ -2,6 +2,7 @@ import type pg from 'pg';
 import type { Reason } from '../saga/errors.js';
 import { effectKey, type EffectId } from '../saga/ids.js';
 import { withTransaction, type Transaction } from './pool.js';
+import { AWAITED_MS, IS_AWAITED } from './replies.js';
 import { assertOpen, enterForward, MAYBE_APPLIED } from './saga-store.js';
 
 /** A message as a step wants it sent. */
@@ -28,14 +29,16 @@ export interface LoggedMessage {
   readonly result: unknown;
   readonly reason: Reason | null;
   readonly createdAt: Date;
+  /** How long the answer to an earlier attempt is still waited for, in ms: until then it is not to be sent again. 0: it is. */
+  readonly awaitedMs: number;
 }
 
 /** The columns of a message. */
 export const MESSAGE_COLUMNS = `message_id as "messageId", type, payload, revision, coalesce(may_repeat = revision, false) as "mayRepeat",
-  status, attempts, result, reason, created_at as "createdAt"`;
+  status, attempts, result, reason, created_at as "createdAt", ${AWAITED_MS} as "awaitedMs"`;
 
 /**
- * Begins an attempt of a `do`: finds or writes the message's row and counts the attempt.
+ * Begins an attempt of a `do`: finds or writes the message's row and counts the attempt; one that only goes on waiting is none.
  * A message with a final answer is returned as it is.
  *
  * @throws FencedError when it has no answer yet and its saga has decided to compensate
@@ -75,7 +78,7 @@ async function countAttempt(
   const { rows } = await tx.query<LoggedMessage>({
     name: 'count-attempt',
     text: `update settle.message_log
-              set attempts = attempts + case when status in ('pending', 'dead') then 1 else 0 end,
+              set attempts = attempts + case when status in ('pending', 'dead') and not ${IS_AWAITED} then 1 else 0 end,
                   first_sent_at = coalesce(first_sent_at, clock_timestamp())
             where effect_key = $1 returning ${MESSAGE_COLUMNS}`,
     values: [effectKey(effect)],

@@ -3,6 +3,7 @@ import type { Reason } from '../saga/errors.js';
 import { messageEffectKey } from '../saga/ids.js';
 import type { OutboxEnd, OutboxStart } from '../saga/outbox.js';
 import { OUTBOX_CHANNEL, recordOutbox } from './outbox.js';
+import { AWAITED_MS, IS_AWAITED } from './replies.js';
 
 /** A message that a workflow is to deliver. */
 export interface OutboxDelivery {
@@ -13,6 +14,9 @@ export interface OutboxDelivery {
   readonly mayRepeat: boolean;
   readonly recordedAt: Date;
   readonly isDelivered: boolean;
+  readonly orderKey: string | null;
+  /** How long the answer to an earlier attempt is still waited for, in ms; 0: it is to be sent. */
+  readonly awaitedMs: number;
 }
 
 /**
@@ -23,10 +27,12 @@ export interface OutboxDelivery {
 export async function claimOutboxDelivery(pool: pg.Pool, messageId: string): Promise<OutboxDelivery | undefined> {
   const { rows } = await pool.query<OutboxDelivery>({
     name: 'claim-outbox-delivery',
-    text: `update settle.message_log set attempts = attempts + case status when 'pending' then 1 else 0 end
+    text: `update settle.message_log
+              set attempts = attempts + case when status = 'pending' and not ${IS_AWAITED} then 1 else 0 end
             where effect_key = $1 and saga_id is null and status in ('pending', 'sent')
             returning tenant_id as "tenantId", type, payload, revision, created_at as "recordedAt",
-                      coalesce(may_repeat = revision, false) as "mayRepeat", status = 'sent' as "isDelivered"`,
+                      coalesce(may_repeat = revision, false) as "mayRepeat", status = 'sent' as "isDelivered",
+                      order_key as "orderKey", ${AWAITED_MS} as "awaitedMs"`,
     values: [messageEffectKey(messageId)],
   });
   return rows[0];

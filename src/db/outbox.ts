@@ -33,6 +33,8 @@ export interface OutboxMessage {
   readonly ageMs: number;
   /** Whether it waits for the one before it under its order key: then it was not claimed. */
   readonly isQueued: boolean;
+  /** What its producer wants kept in order. */
+  readonly orderKey: string | null;
 }
 
 /** The ones that wait in vain for a wake-up look again by themselves: the next in line soon, those behind it hardly ever. */
@@ -49,11 +51,12 @@ const QUEUED_LOOK = `case when ahead = 1
  *
  * The keys are named once more as an array, as the planner cannot know how few they are: it would read the whole table.
  *
+ * @param pool one that plans once: with a plan for each of its partitions, planning took longer than claiming
  * @returns those claimed, and those found waiting for the one before them
  */
 export async function claimOutbox(pool: pg.Pool, claim: OutboxClaim): Promise<readonly OutboxMessage[]> {
   const { rows } = await pool.query<OutboxMessage>({
-    // not prepared by name: a plan made for arrays of any length joins them row by row
+    name: 'claim-outbox',
     text: `with recursive types as (
              (select type from settle.message_log where due_at is not null and not in_workflow order by type limit 1)
              union all
@@ -89,7 +92,7 @@ export async function claimOutbox(pool: pg.Pool, claim: OutboxClaim): Promise<re
                      m.payload, m.revision, m.attempts, m.created_at as "recordedAt",
                      coalesce(m.may_repeat = m.revision, false) as "mayRepeat",
                      (extract(epoch from clock_timestamp() - m.first_sent_at) * 1000)::float8 as "ageMs",
-                     m.is_queued as "isQueued"`,
+                     m.is_queued as "isQueued", m.order_key as "orderKey"`,
     values: [[...claim.room.keys()], [...claim.room.values()], claim.otherwise, claim.ordered, claim.leaseMs],
   });
   return rows;
@@ -108,12 +111,13 @@ const STATUS = { delivered: 'sent', dead: 'dead', relay: 'pending', workflow: 'p
 /**
  * Records how attempts have ended, and makes due what waited behind those that were delivered. The first final answer stays.
  *
+ * @param db as for claims: of 6 ms for 50 records 4 were planning
  * @returns how many messages have become due by it
  */
 export async function recordOutbox(db: Transaction, records: readonly OutboxRecord[]): Promise<number> {
   const moves = records.map(({ move }) => move);
   const { rows } = await db.query<{ woken: number }>({
-    // not prepared by name, as above: 6 ms instead of 60 for 250 records
+    name: 'record-outbox',
     text: `with given as (
              select * from unnest($1::text[], $2::int[], $3::text[], $4::jsonb[], $5::jsonb[], $6::text[], $7::float8[], $8::bool[])
                  as given (effect_key, attempt, status, result, reason, error, wait_ms, in_workflow)),

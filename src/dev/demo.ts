@@ -46,9 +46,9 @@ export async function runDemo({ loadConfig, print, signals }: DemoOptions): Prom
   // PostgreSQL may run as another user, who must be able to enter
   chmodSync(dataDir, 0o755);
   const settings = loadConfig(await settingsFor(dataDir));
-  const release = settings.routes['inventory.release']!;
-  const gate = await startGate(release.url);
-  const routes = { ...settings.routes, 'inventory.release': { ...release, url: gate.url } };
+  // over HTTP whatever the others go over: it is held up on the way
+  const gate = await startGate(`http://127.0.0.1:${settings.inventoryPort}/messages/inventory.release`);
+  const routes = { ...settings.routes, 'inventory.release': { transport: 'http', url: gate.url } as const };
   try {
     const config = { ...settings, routes };
     print('bringing up PostgreSQL, Temporal, the API, the worker and three participants …');
@@ -79,7 +79,8 @@ async function settingsFor(dataDir: string): Promise<NodeJS.ProcessEnv> {
   return {
     ...Object.fromEntries(ports.map((name, index) => [name, String(port + index)])),
     ...{ DATABASE_URL: '', SETTLE_INVENTORY_DATABASE_URL: '', SETTLE_ACCOUNTS_DATABASE_URL: '' },
-    ...{ SETTLE_PROFILES_DATABASE_URL: '', SETTLE_ROUTES: '' },
+    ...{ SETTLE_PROFILES_DATABASE_URL: '', SETTLE_ROUTES: '', SETTLE_RABBITMQ_URL: '', SETTLE_KAFKA_BROKERS: '' },
+    ...{ SETTLE_ROCKETMQ_ENDPOINTS: '', SETTLE_REDIS_URL: '' },
     ...{ HOST: '127.0.0.1', SETTLE_DATA_DIR: dataDir, SETTLE_TASK_QUEUE: basename(dataDir) },
   };
 }

@@ -33,6 +33,9 @@ export function guideOf({ config, urls, logFile }: Stack): string {
     `  OpenAPI page     ${urls.api}/docs`,
     `  Temporal Web UI  ${temporal.uiUrl}`,
     `  Participants     ${urls.inventory} (inventory), ${urls.accounts} (accounts), ${urls.profiles} (profiles)`,
+    ...(Object.entries(config.brokers) as [string, string | undefined][]).flatMap(([name, url]) =>
+      url === undefined ? [] : [`  ${name.padEnd(15)}  ${url.replace(/\/\/.*@/, '//')}`],
+    ),
     `  Data and logs    ${config.dataDir} (${logFile.slice(config.dataDir.length + 1)})`,
     ...(apiKeys.size === 0 ? [] : ['  KEY              set it to one of SETTLE_API_KEYS for the lines below']),
     '',

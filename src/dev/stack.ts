@@ -1,9 +1,14 @@
 import { join } from 'node:path';
 import { destination, pino } from 'pino';
 import type { Logger } from 'pino';
+import type { BrokerName } from '../brokers/broker.js';
 import type { Config } from '../config.js';
+import { brokersOf } from '../config-routes.js';
 import { migrateAll, startRoles } from '../roles.js';
 import type { RunningRoles } from '../roles.js';
+import { startBroker } from './brokers/brokers.js';
+import type { BrokerServer } from './brokers/brokers.js';
+import { sampleDestinations } from './brokers/sample-destinations.js';
 import { chooseDataDir, takeDataDir } from './data-dir.js';
 import type { DataDir } from './data-dir.js';
 import { checkPorts } from './ports.js';
@@ -42,7 +47,7 @@ export interface Stack {
   readonly logFile: string;
   /** Rejects when a part ends by itself; never resolves. */
   readonly failed: Promise<never>;
-  /** API, worker, participants, Temporal, PostgreSQL, in this order; every one is tried. Stopping twice is stopping once. */
+  /** API, worker, participants, brokers, Temporal, PostgreSQL, in this order; every one is tried. Stopping twice is stopping once. */
   stop(): Promise<void>;
 }
 
@@ -86,7 +91,7 @@ async function bringUp({ config: given, progress, signals, onLog }: StackOptions
   let stopping: Promise<void> | undefined;
   const failed = Promise.race([
     roles.failed,
-    ...[servers.postgres, servers.temporal].map((server) => endOf(server, () => stopping)),
+    ...[servers.postgres, servers.temporal, ...servers.brokers].map((server) => endOf(server, () => stopping)),
   ]);
   failed.catch(() => undefined);
   return {
@@ -135,6 +140,7 @@ function claimsOf(config: Config): PortClaim[] {
 interface Servers {
   readonly postgres?: PostgresServer;
   readonly temporal?: TemporalServer;
+  readonly brokers: readonly BrokerServer[];
 }
 
 type ServerOptions = { readonly config: Config; readonly dataDir: DataDir } & {
@@ -142,11 +148,16 @@ type ServerOptions = { readonly config: Config; readonly dataDir: DataDir } & {
   readonly signal: AbortSignal;
 };
 
-/** Both at the same time: each spends a second waiting. */
+/** All at the same time: each spends seconds waiting. */
 async function startServers({ config, dataDir, progress, signal }: ServerOptions, stops: Stop[]): Promise<Servers> {
   const { path, noteChild: onSpawn } = dataDir;
-  const inOrder: Record<keyof Servers, Stop> = { temporal: () => undefined, postgres: () => undefined };
+  const inOrder: Record<Exclude<keyof Servers, 'brokers'>, Stop> = {
+    temporal: () => undefined,
+    postgres: () => undefined,
+  };
+  const brokers: BrokerServer[] = [];
   stops.unshift(
+    () => Promise.all(brokers.map((broker) => broker.stop())),
     () => inOrder.temporal(),
     () => inOrder.postgres(),
   );
@@ -170,13 +181,24 @@ async function startServers({ config, dataDir, progress, signal }: ServerOptions
     inOrder.temporal = () => server.stop();
     return server;
   };
-  const [first, second] = await Promise.allSettled([postgres(), temporal()]);
-  if (first.status === 'rejected') throw first.reason;
-  if (second.status === 'rejected') throw second.reason;
-  return { ...(first.value && { postgres: first.value }), ...(second.value && { temporal: second.value }) };
+  const broker = async (name: BrokerName): Promise<void> => {
+    const { cacheDir } = config;
+    const starting = startBroker(name, { cacheDir, dataDir: path, onSpawn, progress, signal });
+    const server = await slowly(progress, `starting ${name}`, starting);
+    brokers.push(server);
+    await server.prepare(sampleDestinations(config, name));
+  };
+  const missing = [...brokersOf(config.routes).keys()].filter((name) => config.brokers[name] === undefined);
+  const [first, second, ...others] = await Promise.allSettled([postgres(), temporal(), ...missing.map(broker)]);
+  for (const each of [first, second, ...others]) if (each.status === 'rejected') throw each.reason;
+  return { postgres: valueOf(first), temporal: valueOf(second), brokers };
 }
 
-function withServers(config: Config, dataDir: string, { postgres, temporal }: Servers): Config {
+function valueOf<T>(settled: PromiseSettledResult<T>): T | undefined {
+  return settled.status === 'fulfilled' ? settled.value : undefined;
+}
+
+function withServers(config: Config, dataDir: string, { postgres, temporal, brokers }: Servers): Config {
   return Object.freeze({
     ...config,
     dataDir,
@@ -185,6 +207,7 @@ function withServers(config: Config, dataDir: string, { postgres, temporal }: Se
     accountsDatabaseUrl: config.accountsDatabaseUrl ?? postgres?.url('accounts'),
     profilesDatabaseUrl: config.profilesDatabaseUrl ?? postgres?.url('profiles'),
     temporal: temporal ? { ...config.temporal, address: temporal.address } : config.temporal,
+    brokers: { ...config.brokers, ...Object.fromEntries(brokers.map(({ name, url }) => [name, url])) },
   });
 }
 
@@ -200,12 +223,12 @@ async function slowly<T>(progress: Progress, what: string, work: Promise<T>): Pr
 
 /** A server that ends while nobody is stopping it takes the stack with it: what is left could only answer 503. */
 async function endOf(
-  server: PostgresServer | TemporalServer | undefined,
+  server: PostgresServer | TemporalServer | BrokerServer | undefined,
   stopping: () => Promise<void> | undefined,
 ): Promise<never> {
   await server?.exited;
   if (server && stopping() === undefined) {
-    const name = 'uiUrl' in server ? 'Temporal' : 'PostgreSQL';
+    const name = 'name' in server ? server.name : 'uiUrl' in server ? 'Temporal' : 'PostgreSQL';
     throw new Error(`${name} has ended by itself; its log is ${name.toLowerCase()}.log in the data folder`);
   }
   return new Promise<never>(() => undefined);

@@ -6,7 +6,7 @@ export class BadJsonError extends Error {
 }
 
 /** Deeper JSON parses but overflows the stack in `JSON.stringify` and in schemas. */
-const MAX_DEPTH = 64;
+export const MAX_DEPTH = 64;
 
 const UNSTORABLE = /[\0\p{Surrogate}]/u;
 
@@ -14,16 +14,17 @@ const UNSTORABLE = /[\0\p{Surrogate}]/u;
  * Reads a JSON body that came from outside: valid UTF-8, at most 64 levels deep,
  * and free of what PostgreSQL or JavaScript would stumble over (NUL, lone surrogates, a member called `__proto__`).
  *
+ * @param maxDepth of nesting. @default 64
  * @throws BadJsonError that names the first problem
  */
-export function parseJson(body: Uint8Array): unknown {
+export function parseJson(body: Uint8Array, maxDepth = MAX_DEPTH): unknown {
   let value: unknown;
   try {
     value = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(body));
   } catch (cause) {
     throw new BadJsonError('the body is not valid JSON in UTF-8', { cause });
   }
-  checkTree(value);
+  checkTree(value, maxDepth);
   return value;
 }
 
@@ -50,13 +51,13 @@ export function canonicalJson(value: unknown): string {
 }
 
 /** Walks with a list of its own, because recursion is what deep input attacks. */
-function checkTree(root: unknown): void {
+function checkTree(root: unknown, maxDepth: number): void {
   const open: { value: unknown; depth: number }[] = [{ value: root, depth: 0 }];
   for (let item = open.pop(); item !== undefined; item = open.pop()) {
     const { value, depth } = item;
     if (typeof value === 'string') checkText(value);
     if (typeof value !== 'object' || value === null) continue;
-    if (depth === MAX_DEPTH) throw new BadJsonError(`the body is nested more than ${MAX_DEPTH} levels deep`);
+    if (depth === maxDepth) throw new BadJsonError(`the body is nested more than ${maxDepth} levels deep`);
     for (const [name, member] of Object.entries(value)) {
       checkText(name);
       if (name === '__proto__') throw new BadJsonError("the body has a member called '__proto__'");

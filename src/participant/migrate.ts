@@ -1,5 +1,6 @@
 import pg from 'pg';
 import { createAllPartitions } from '../db/partitions.js';
+import { attemptsSchema } from './attempts-schema.js';
 import { inboxByWeek, inboxSchema, schemaName } from './inbox-schema.js';
 import { inboxTable } from './retention.js';
 
@@ -19,9 +20,10 @@ export interface ParticipantSchema {
 
 const INBOX = '0000_inbox';
 const INBOX_BY_WEEK = '0000_inbox_by_week';
+const DELIVERY_ATTEMPT = '0000_delivery_attempt';
 
 /**
- * Brings a participant's database to this release: its schema, the inbox, its own migrations, all in one transaction.
+ * Brings a participant's database to this release: its schema, the inbox, the counter of attempts, its own migrations, all in one transaction.
  * Many processes may start it at once: they queue on an advisory lock. Then the inbox has partitions for the weeks to come.
  *
  * @param url a `postgres://` URL of the participant's own database
@@ -31,6 +33,7 @@ export async function migrateParticipant(url: string, { schema, migrations }: Pa
   const all = [
     { name: INBOX, sql: inboxSchema(schema) },
     { name: INBOX_BY_WEEK, sql: inboxByWeek(schema) },
+    { name: DELIVERY_ATTEMPT, sql: attemptsSchema(schema) },
     ...migrations,
   ];
   await withClient(url, async (client) => {

@@ -20,7 +20,7 @@ const SLACK_MS = 86_400_000;
 const BATCH = 1_000;
 
 /**
- * One round of an inbox's upkeep: partitions for the weeks to come, weeks past the window dropped. Any number of processes may
+ * One round of an inbox's upkeep: partitions for the weeks to come, weeks past the window dropped, with the attempts counted then. Any number of processes may
  * run it at once; killed at any point, the next round goes on.
  *
  * @returns what became of the partitions
@@ -36,6 +36,7 @@ export async function keepInbox(
     changes.push(await dropPartition(pool, { table, week }, () => Promise.resolve(false)));
   }
   await forgetRepeated(pool, table, sinceMs);
+  await forgetAttempts(pool, schema, sinceMs);
   return changes;
 }
 
@@ -47,6 +48,16 @@ async function forgetRepeated(pool: pg.Pool, { name }: WeeklyTable, beforeMs: nu
   await pool.query(
     `delete from ${name}_default where effect_key in (
        select effect_key from ${name}_default where applied_at < to_timestamp($1 / 1000.0) limit ${BATCH})`,
+    [beforeMs],
+  );
+}
+
+/** Of messages that nobody has sent for a window: dead letters, for the most part. */
+async function forgetAttempts(pool: pg.Pool, schema: string, beforeMs: number): Promise<void> {
+  const table = `${schemaName(schema)}.delivery_attempt`;
+  await pool.query(
+    `delete from ${table} where (consumer, effect_key, revision) in (
+       select consumer, effect_key, revision from ${table} where at < to_timestamp($1 / 1000.0) order by at limit ${BATCH})`,
     [beforeMs],
   );
 }

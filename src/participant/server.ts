@@ -11,10 +11,13 @@ import { createHttpHandler } from './http.js';
 import { createParticipantMetrics } from './metrics.js';
 import { createParticipant, DEFAULT_INBOX, type ParticipantBuilder } from './participant.js';
 import { keepInbox } from './retention.js';
+import { startConsumers, type ServedConsumer } from './served-consumers.js';
 
 /** What it takes to serve a participant over HTTP. */
 export interface ServeOptions {
   readonly consumer: string;
+  /** Where its inbox lives. @default the consumer's name */
+  readonly schema?: string;
   /** The participant's own database, migrated. */
   readonly databaseUrl: string;
   readonly host: string;
@@ -26,6 +29,8 @@ export interface ServeOptions {
   readonly maxConnections?: number;
   /** What the inbox remembers, and what its senders need. @default 30 days, for senders that need no more */
   readonly inbox?: InboxWindow;
+  /** From where it takes messages beside HTTP. @default nowhere */
+  readonly consumers?: readonly ServedConsumer[];
   readonly logger?: Pick<Logger, 'error' | 'warn' | 'info'>;
   readonly wrap?: Wrap;
 }
@@ -43,13 +48,14 @@ const KEEP_ALIVE_MS = 75_000;
 const DRAIN_MS = 10_000;
 
 /**
- * Serves a participant over HTTP. It starts without its database too: then it answers 503 until that is back.
+ * Serves a participant over HTTP, and over brokers where it is told to. It starts without its database too: then it answers 503 until that is back.
  *
  * @throws WindowError when the inbox forgets what its senders may send again
  * @throws Error in one clear line when the port cannot be had
+ * @throws TypeError when the URL of a broker is malformed
  */
 export async function serveParticipant(options: ServeOptions): Promise<ParticipantServer> {
-  const { consumer, databaseUrl, host, port, inbox = DEFAULT_INBOX, logger, wrap } = options;
+  const { consumer, schema = consumer, databaseUrl, host, port, inbox = DEFAULT_INBOX, logger, wrap } = options;
   const pool = createPool(databaseUrl, {
     max: options.maxConnections,
     name: `settle-${consumer}`,
@@ -57,7 +63,7 @@ export async function serveParticipant(options: ServeOptions): Promise<Participa
       logger?.warn({ err }, `'${consumer}' lost an idle database connection; it opens another when needed`),
   });
   const metrics = createParticipantMetrics(consumer);
-  const builder = createParticipant({ consumer, pool, inbox, onAnswer: metrics.count, wrap });
+  const builder = createParticipant({ consumer, schema, pool, inbox, onAnswer: metrics.count, wrap });
   const participant = options.register(builder).build();
   const checkReady = (): Promise<unknown> => pool.query('select 1');
   const server = createServer(
@@ -70,11 +76,18 @@ export async function serveParticipant(options: ServeOptions): Promise<Participa
     await pool.end();
     throw new Error(`'${consumer}' cannot listen on ${host}:${port}: ${(cause as Error).message}`, { cause });
   }
-  const upkeep = startUpkeep({ round: () => keepInbox(pool, { schema: consumer, windowMs: inbox.windowMs }), logger });
+  const consumers = await startConsumers(options.consumers ?? [], {
+    ...{ participant, pool, schema, registry: metrics.registry, logger },
+  }).catch(async (error: unknown) => {
+    await drain(server);
+    await pool.end();
+    throw error;
+  });
+  const upkeep = startUpkeep({ round: () => keepInbox(pool, { schema, windowMs: inbox.windowMs }), logger });
   let stopping: Promise<void> | undefined;
   return {
     url: urlOf(server, host),
-    stop: () => (stopping ??= Promise.all([drain(server), upkeep.stop()]).then(() => pool.end())),
+    stop: () => (stopping ??= Promise.all([drain(server), consumers.stop(), upkeep.stop()]).then(() => pool.end())),
   };
 }
 

@@ -39,6 +39,15 @@ export interface ReplyTo {
   readonly token: string;
 }
 
+/**
+ * The one reply address that all workers of an installation share, so that an answer to one that has died reaches another.
+ *
+ * @param taskQueue Temporal's, which names the installation
+ */
+export function replyAddressOf(taskQueue: string): string {
+  return `settle-replies-${taskQueue}`;
+}
+
 /** The HTTP header of each attribute; `idempotency-key` carries the effect key. */
 export const ENVELOPE_HEADERS = {
   specVersion: 'ce-specversion',

@@ -1,5 +1,5 @@
 import type { Reason } from './errors.js';
-import type { Outcome } from './outcome.js';
+import type { Answer } from './outcome.js';
 import { backoffMs, PERSISTENT_RETRY, type RetryPolicy } from './retry.js';
 
 /**
@@ -52,7 +52,7 @@ export interface EndedAttempt {
   readonly attempt: number;
   /** Since the first attempt began, in ms. */
   readonly ageMs: number;
-  readonly outcome: Outcome;
+  readonly outcome: Answer;
 }
 
 /**

@@ -1,6 +1,18 @@
 import type { Reason } from './errors.js';
 
 /**
+ * What came of sending a message once. Over a broker the participant's answer comes by itself: `accepted` says that the broker has
+ * the message durably, and that the answer is now waited for.
+ */
+export type Outcome =
+  | Answer
+  | {
+      readonly kind: 'accepted';
+      /** What is left of the attempt, in ms: no answer by then is unknown. */
+      readonly leftMs: number;
+    };
+
+/**
  * A participant's answer, once understood. Everything that is not clearly one of the first three is `unknown`:
  * it may have been applied, so it is tried again and, if given up, undone.
  *
@@ -11,14 +23,14 @@ import type { Reason } from './errors.js';
  * | working | 202, 425 (with Retry-After) |
  * | unknown | anything else: timeouts, resets, 408, 429, 5xx, redirects |
  */
-export type Outcome =
+export type Answer =
   | { readonly kind: 'done'; readonly result: unknown }
   | { readonly kind: 'rejected'; readonly reason: Reason }
   | { readonly kind: 'working'; readonly retryAfterMs?: number }
   | { readonly kind: 'unknown'; readonly detail: string; readonly retryAfterMs?: number };
 
 /** The word for what a status says, before its body is read. */
-export type OutcomeKind = Outcome['kind'];
+export type OutcomeKind = Answer['kind'];
 
 const REJECTED: ReadonlySet<number> = new Set([400, 404, 409, 410, 422]);
 const WORKING: ReadonlySet<number> = new Set([202, 425]);

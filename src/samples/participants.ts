@@ -1,4 +1,5 @@
 import type { Logger } from 'pino';
+import { accounts, inventory, preferences, profiles } from '../messages/index.js';
 import {
   migrateParticipant,
   seedParticipant,
@@ -6,7 +7,9 @@ import {
   type ParticipantBuilder,
   type ParticipantSchema,
   type ParticipantServer,
+  type ServedConsumer,
 } from '../participant/index.js';
+import type { MessageContract } from '../saga/message-contract.js';
 import type { InboxWindow } from '../saga/windows.js';
 import type { Wrap } from '../saga/wrap.js';
 import { ACCOUNTS_SEED, accountsSchema } from './accounts-schema.js';
@@ -29,6 +32,8 @@ export interface ParticipantsOptions extends ParticipantDatabases {
   readonly inventoryPort: number;
   readonly accountsPort: number;
   readonly profilesPort: number;
+  /** Where they take messages from beside HTTP. @default nowhere */
+  readonly consumers?: readonly SampleConsumer[];
   readonly inbox?: InboxWindow;
   readonly logger?: Pick<Logger, 'error' | 'warn' | 'info'>;
   /** Passed the ports `inbox` and `participant` of each; their `consumer` says whose. @default hands them on as they are */
@@ -37,6 +42,11 @@ export interface ParticipantsOptions extends ParticipantDatabases {
 
 /** The name of a sample participant: its consumer, its schema, and the beginning of its settings. */
 export type ParticipantName = 'inventory' | 'accounts' | 'profiles';
+
+/** A sample participant that takes messages from a broker. */
+export interface SampleConsumer extends ServedConsumer {
+  readonly participant: ParticipantName;
+}
 
 /** The sample participants, listening. */
 export interface Participants {
@@ -48,25 +58,42 @@ export interface Participants {
 
 interface Sample {
   readonly schema: ParticipantSchema;
+  /** Of every message that it handles. */
+  readonly contracts: readonly Pick<MessageContract, 'type'>[];
   readonly register: (participant: ParticipantBuilder) => ParticipantBuilder;
   /** The rows to begin with. */
   readonly seed?: string;
 }
 
 const SAMPLES: Readonly<Record<ParticipantName, Sample>> = {
-  inventory: { schema: inventorySchema, register: registerInventory, seed: INVENTORY_SEED },
-  accounts: { schema: accountsSchema, register: registerAccounts, seed: ACCOUNTS_SEED },
-  profiles: { schema: profilesSchema, register: registerProfiles },
+  inventory: {
+    schema: inventorySchema,
+    contracts: Object.values(inventory),
+    register: registerInventory,
+    seed: INVENTORY_SEED,
+  },
+  accounts: {
+    schema: accountsSchema,
+    contracts: Object.values(accounts),
+    register: registerAccounts,
+    seed: ACCOUNTS_SEED,
+  },
+  profiles: {
+    schema: profilesSchema,
+    contracts: [...Object.values(profiles), ...Object.values(preferences)],
+    register: registerProfiles,
+  },
 };
 const NAMES = Object.keys(SAMPLES) as ParticipantName[];
 
 /**
- * Starts every sample participant, or none. Their databases must be migrated; they may be away for the moment.
+ * Starts every sample participant, or none: over HTTP in any case, and over brokers as told. Their databases must be migrated; databases
+ * and brokers may be away for the moment.
  *
  * @throws Error in one clear line when a port cannot be had
  */
 export async function startParticipants(options: ParticipantsOptions): Promise<Participants> {
-  const { host, inbox, logger, wrap } = options;
+  const { host, consumers = [], inbox, logger, wrap } = options;
   const servers: ParticipantServer[] = [];
   for (const consumer of NAMES) {
     const server = await serveParticipant({
@@ -75,6 +102,7 @@ export async function startParticipants(options: ParticipantsOptions): Promise<P
       host,
       port: options[`${consumer}Port`],
       register: SAMPLES[consumer].register,
+      consumers: consumers.filter(({ participant }) => participant === consumer),
       inbox,
       logger,
       wrap,
@@ -86,6 +114,11 @@ export async function startParticipants(options: ParticipantsOptions): Promise<P
   }
   const urls = Object.fromEntries(NAMES.map((name, index) => [name, servers[index]!.url])) as Participants['urls'];
   return { urls, stop: () => stopAll(servers) };
+}
+
+/** The sample participant that handles a message type; undefined when none does. */
+export function participantOf(type: string): ParticipantName | undefined {
+  return NAMES.find((name) => SAMPLES[name].contracts.some((contract) => contract.type === type));
 }
 
 /**

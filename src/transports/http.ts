@@ -1,8 +1,9 @@
-import { Agent, request, type Dispatcher } from 'undici';
+import { EventEmitter } from 'node:events';
+import { Agent, errors, request } from 'undici';
 import { ENVELOPE_HEADERS, type Envelope } from '../saga/envelope.js';
 import type { Reason } from '../saga/errors.js';
 import { outcomeKindOf, retryAfterMs, type Outcome } from '../saga/outcome.js';
-import type { Transport } from './transport.js';
+import type { HttpRoute, Transport } from './transport.js';
 
 /** Larger answers are not read: a result travels through workflow histories, where 64 KiB is the limit we keep. */
 const MAX_ANSWER_BYTES = 64 * 1024;
@@ -13,15 +14,18 @@ const MAX_ANSWER_BYTES = 64 * 1024;
  *
  * @param connections per origin at the most. @default 64
  */
-export function createHttpTransport(connections = 64): Transport {
-  const agent = new Agent({ connections, pipelining: 1, keepAliveTimeout: 30_000, connect: { timeout: 2_000 } });
+export function createHttpTransport(connections = 64): Transport<HttpRoute> {
+  const agent = new Agent({
+    ...{ connections, pipelining: 1, keepAliveTimeout: 30_000, connect: { timeout: 2_000 } },
+    maxResponseSize: MAX_ANSWER_BYTES,
+  });
   return {
     send: async (envelope, route, timeoutMs) => {
       const limitMs = Math.min(timeoutMs, route.timeoutMs ?? timeoutMs);
       try {
         return await exchange(agent, { envelope, url: route.url, limitMs });
       } catch (error) {
-        return { kind: 'unknown', detail: describe(error as Error, limitMs) };
+        return { kind: 'unknown', detail: describe(error as Error) };
       }
     },
     close: () => agent.close(),
@@ -35,25 +39,56 @@ interface Exchange {
 }
 
 async function exchange(agent: Agent, { envelope, url, limitMs }: Exchange): Promise<Outcome> {
-  const response = await request(url, {
-    method: 'POST',
-    dispatcher: agent,
-    headers: headersOf(envelope),
-    body: JSON.stringify(envelope.payload),
-    signal: AbortSignal.timeout(limitMs),
-  });
-  const header = response.headers['retry-after'];
-  const waitMs = retryAfterMs(Array.isArray(header) ? header[0] : header, Date.now());
-  const body = await readBody(response.body);
-  switch (outcomeKindOf(response.statusCode)) {
+  const limit = new TimeLimit(limitMs);
+  try {
+    const { statusCode, headers, body } = await request(url, {
+      method: 'POST',
+      dispatcher: agent,
+      headers: headersOf(envelope),
+      body: JSON.stringify(envelope.payload),
+      signal: limit,
+    });
+    return outcomeOf({ statusCode, retryAfter: headers['retry-after'], body: await body.text() });
+  } finally {
+    limit.clear();
+  }
+}
+
+/** Ends a request that takes too long. An `AbortSignal.timeout` does so too, for a tenth of all that a request costs. */
+class TimeLimit extends EventEmitter {
+  reason?: Error;
+  readonly #timer: NodeJS.Timeout;
+
+  constructor(limitMs: number) {
+    super();
+    this.#timer = setTimeout(() => {
+      this.reason = new Error(`no answer within ${limitMs} ms`);
+      this.emit('abort');
+    }, limitMs);
+  }
+
+  clear(): void {
+    clearTimeout(this.#timer);
+  }
+}
+
+interface Answer {
+  readonly statusCode: number;
+  readonly retryAfter: string | string[] | undefined;
+  readonly body: string;
+}
+
+function outcomeOf({ statusCode, retryAfter, body }: Answer): Outcome {
+  const waitMs = retryAfterMs(Array.isArray(retryAfter) ? retryAfter[0] : retryAfter, Date.now());
+  switch (outcomeKindOf(statusCode)) {
     case 'done':
-      return doneOutcome(body, response.statusCode);
+      return doneOutcome(body, statusCode);
     case 'rejected':
-      return { kind: 'rejected', reason: reasonOf(body, response.statusCode) };
+      return { kind: 'rejected', reason: reasonOf(body, statusCode) };
     case 'working':
       return { kind: 'working', retryAfterMs: waitMs };
     default:
-      return { kind: 'unknown', detail: `HTTP ${response.statusCode}`, retryAfterMs: waitMs };
+      return { kind: 'unknown', detail: `HTTP ${statusCode}`, retryAfterMs: waitMs };
   }
 }
 
@@ -75,17 +110,6 @@ function headersOf(envelope: Envelope): Record<string, string> {
   if (envelope.mayRepeat) headers[ENVELOPE_HEADERS.mayRepeat] = String(envelope.revision);
   if (envelope.traceparent) headers[ENVELOPE_HEADERS.traceparent] = envelope.traceparent;
   return headers;
-}
-
-async function readBody(stream: Dispatcher.ResponseData['body']): Promise<string> {
-  const chunks: Buffer[] = [];
-  let size = 0;
-  for await (const chunk of stream as AsyncIterable<Buffer>) {
-    size += chunk.length;
-    if (size > MAX_ANSWER_BYTES) throw new RangeError(`the answer is longer than ${MAX_ANSWER_BYTES} bytes`);
-    chunks.push(chunk);
-  }
-  return Buffer.concat(chunks).toString('utf8');
 }
 
 function doneOutcome(body: string, status: number): Outcome {
@@ -116,8 +140,9 @@ function parse(body: string): unknown {
   }
 }
 
-function describe(error: Error, limitMs: number): string {
-  if (error.name === 'TimeoutError') return `no answer within ${limitMs} ms`;
+function describe(error: Error): string {
+  if (error instanceof errors.ResponseExceededMaxSizeError)
+    return `the answer is longer than ${MAX_ANSWER_BYTES} bytes`;
   const code = (error as NodeJS.ErrnoException).code;
   return code === undefined || error.message.includes(code) ? error.message : `${code}: ${error.message}`;
 }

@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { parse } from 'yaml';
+import { BROKER_NAMES } from '../../src/brokers/broker.js';
 import { loadConfig, SETTINGS } from '../../src/config.js';
 
 const ROOT = join(import.meta.dirname, '../..');
@@ -11,6 +12,7 @@ const SECRETS = { SETTLE_POSTGRES_PASSWORD: 'secret', SETTLE_API_KEYS: 'key:tena
 interface Service {
   readonly image: string;
   readonly command?: readonly string[];
+  readonly profiles?: readonly string[];
   readonly environment?: Readonly<Record<string, string>>;
   readonly ports?: readonly string[];
   readonly volumes?: readonly string[];
@@ -54,12 +56,26 @@ test('the routes of the composition are valid and name the ports of its particip
   const file = join(ROOT, '.config/compose/routes.yml');
   const { routes } = loadConfig({ SETTLE_ROUTES: file });
   const samples = loadConfig({}).routes;
-  const expected = Object.entries(samples).map(([type, { transport, url }]) => [
+  const expected = Object.entries(samples).map(([type, route]) => [
     type,
-    { transport, url: url.replace('127.0.0.1', 'participants') },
+    'url' in route && { ...route, url: route.url.replace('127.0.0.1', 'participants') },
   ]);
   expect(routes).toEqual(Object.fromEntries(expected));
 });
+
+test.each(BROKER_NAMES)(
+  '%s comes as a profile, and is what messages then go over',
+  async (broker) => {
+    const services = await resolveCompose({ ...SECRETS, SETTLE_TRANSPORT: broker, SETTLE_ROUTES: '' });
+    expect(services[broker]!.profiles).toEqual([broker]);
+    for (const name of ['worker', 'participants']) {
+      const { routes, brokers } = loadConfig(services[name]!.environment);
+      expect(new Set(Object.values(routes).map(({ transport }) => transport))).toEqual(new Set([broker]));
+      expect(brokers[broker]).toMatch(new RegExp(`\\b${broker}:\\d+`));
+    }
+  },
+  60_000,
+);
 
 test('every image is of a named release', async () => {
   const images = Object.values(await resolveCompose(SECRETS)).map(({ image }) => image);

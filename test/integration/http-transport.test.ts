@@ -103,9 +103,19 @@ test('an empty answer is done without a result', async () => {
   expect(await router.send(envelope, 1_000)).toEqual({ kind: 'done', result: null });
 });
 
+const megabyte: Answer = (_, response) => response.end(JSON.stringify('x'.repeat(1_000_000)));
+
+test.each<[string, Answer, number, string]>([
+  ['an answer that takes too long', () => undefined, 200, 'no answer within 200 ms'],
+  ['an answer that is too long', megabyte, 10_000, 'the answer is longer than 65536 bytes'],
+])('%s is unknown, and names the limit', async (_, behaviour, limitMs, detail) => {
+  answer = behaviour;
+  expect(await router.send(envelope, limitMs)).toMatchObject({ kind: 'unknown', detail });
+});
+
 test.each<[string, Answer]>([
   ['an answer that is not JSON', (_, response) => response.end('<html>')],
-  ['an answer of a megabyte', (_, response) => response.end(JSON.stringify('x'.repeat(1_000_000)))],
+  ['an answer of a megabyte', megabyte],
   ['a connection that is cut before the answer', (request) => request.socket.destroy()],
   [
     'a connection that is cut in the answer',

@@ -47,7 +47,7 @@ export function answering(answer: (envelope: Envelope) => Outcome | Promise<Outc
 
 /** Opens the outbox of a migrated database. */
 export function openOutbox(databaseUrl: string, routes: Record<string, Route>): Outbox {
-  const pool = createPool(databaseUrl, { name: 'outbox' });
+  const pool = createPool(databaseUrl, { name: 'outbox', plansOnce: true });
   const router = createRouter(routes);
   const relays: Relay[] = [];
   return {

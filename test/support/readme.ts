@@ -88,6 +88,7 @@ const PACKAGE = {
   'settle/saga': ['./src/saga/index.ts'],
   'settle/workflow': ['./workflows/saga-runner.ts'],
   'settle/participant': ['./src/participant/index.ts'],
+  'settle/participant/nest': ['./src/participant/nest.ts'],
 };
 
 function folderOf(code: string): string {

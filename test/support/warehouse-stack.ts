@@ -28,7 +28,9 @@ export interface WarehouseStack {
 /** Where the sample participants listen: their ports follow the API's. */
 const OTHER_TYPES = Object.entries(loadConfig({ PORT: '10000' }).routes)
   .filter(([type]) => !type.startsWith('inventory.'))
-  .map(([type, { url }]) => [type, Number(new URL(url).port) - 10_000] as const);
+  .flatMap(([type, route]) =>
+    route.transport === 'http' ? [[type, Number(new URL(route.url).port) - 10_000] as const] : [],
+  );
 
 /** Starts one for the tests of a file; it is there once their `beforeAll` has run. */
 export function useWarehouseStack(): WarehouseStack {

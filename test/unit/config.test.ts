@@ -1,6 +1,8 @@
 import { writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { ConfigError, loadConfig, SETTINGS } from '../../src/config.js';
+import { parseRoutes } from '../../src/config-routes.js';
+import { SAMPLE_TRANSPORTS } from '../../src/settings.js';
 import { withTempFolder } from '../support/temp-folder.js';
 
 /** The one line that a start with these variables ends with. */
@@ -23,7 +25,11 @@ describe('what is unset', () => {
       ...{ databaseUrl: undefined, lane: 'workflow', backlog: 10_000, logLevel: 'info', apiKeys: new Map() },
       temporal: { address: undefined, namespace: 'default', taskQueue: 'settle', uiUrl: 'http://127.0.0.1:3005' },
     });
-    expect(config.routes['inventory.deduct']?.url).toBe('http://127.0.0.1:3001/messages/inventory.deduct');
+    expect(config.routes['inventory.deduct']).toEqual({
+      transport: 'http',
+      url: 'http://127.0.0.1:3001/messages/inventory.deduct',
+    });
+    expect(config.brokers).toEqual({});
   });
 
   test('is the same as what is empty', () => {
@@ -35,13 +41,15 @@ describe('what is unset', () => {
 test('every port follows PORT, and the sample routes follow the ports', () => {
   const config = loadConfig({ PORT: '4000', SETTLE_ACCOUNTS_PORT: '5000' });
   expect([config.inventoryPort, config.accountsPort, config.uiPort]).toEqual([4001, 5000, 4005]);
-  expect(config.routes['accounts.debit']?.url).toBe('http://127.0.0.1:5000/messages/accounts.debit');
+  expect(config.routes['accounts.debit']).toMatchObject({ url: 'http://127.0.0.1:5000/messages/accounts.debit' });
   expect(config.temporal.uiUrl).toBe('http://127.0.0.1:4005');
 });
 
 test('nobody can change a setting once it is read', () => {
   const config = loadConfig({});
-  expect([config, config.temporal, config.routes, ...Object.values(config.routes)].every(Object.isFrozen)).toBe(true);
+  expect(
+    [config, config.temporal, config.routes, config.brokers, ...Object.values(config.routes)].every(Object.isFrozen),
+  ).toBe(true);
 });
 
 test('API keys bring their tenant, default where they name none', () => {
@@ -80,6 +88,17 @@ describe('a wrong value is told in one line with the variable, the value and the
     ['SETTLE_TASK_QUEUE', ' ', "SETTLE_TASK_QUEUE is ' ': must be of letters, digits, '.', '_' and '-' only"],
     ['SETTLE_BACKLOG', '-1', "SETTLE_BACKLOG is '-1': must be a whole number from 1 to 999999999"],
     ['SETTLE_ROUTES', '/no/file', "SETTLE_ROUTES is '/no/file': must name a readable file (ENOENT)"],
+    ['SETTLE_TRANSPORT', 'pigeon', `SETTLE_TRANSPORT is 'pigeon': must be one of ${SAMPLE_TRANSPORTS.join(', ')}`],
+    [
+      'SETTLE_KAFKA_BROKERS',
+      'a:1,b',
+      "SETTLE_KAFKA_BROKERS is 'a:1,b': must be 'host:port,host:port', e.g. '127.0.0.1:9092'",
+    ],
+    [
+      'SETTLE_ROCKETMQ_ENDPOINTS',
+      'proxy',
+      "SETTLE_ROCKETMQ_ENDPOINTS is 'proxy': must be 'host:port', e.g. '127.0.0.1:7233'",
+    ],
     ['LOG_LEVEL', 'loud', "LOG_LEVEL is 'loud': must be one of fatal, error, warn, info, debug, trace, silent"],
   ])('%s=%s', (name, value, line) => {
     expect(complaintOf({ [name]: value })).toBe(line);
@@ -95,6 +114,8 @@ describe('a wrong value is told in one line with the variable, the value and the
     ['SETTLE_INVENTORY_DATABASE_URL', 'hunter2'],
     ['SETTLE_ACCOUNTS_DATABASE_URL', 'hunter2'],
     ['SETTLE_PROFILES_DATABASE_URL', 'hunter2'],
+    ['SETTLE_RABBITMQ_URL', 'http://u:hunter2@h'],
+    ['SETTLE_REDIS_URL', 'hunter2'],
     ['SETTLE_API_KEYS', 'hunter2:a b'],
     ['SETTLE_API_KEYS', 'hunter2,hunter2:x'],
   ])('a secret one does not show: %s', (name, value) => {
@@ -122,6 +143,44 @@ test('a host that others can reach needs API keys', () => {
   expect(['localhost', '::1', '127.0.0.2'].map((HOST) => complaintOf({ HOST }))).toEqual(['none', 'none', 'none']);
 });
 
+describe('the sample messages', () => {
+  const urls = {
+    ...{ SETTLE_RABBITMQ_URL: 'amqp://h', SETTLE_KAFKA_BROKERS: 'h:9092,i:9092' },
+    ...{ SETTLE_ROCKETMQ_ENDPOINTS: 'h:8081', SETTLE_REDIS_URL: 'redis://h' },
+  };
+  const brokers = { rabbitmq: 'amqp://h', kafka: 'h:9092,i:9092', rocketmq: 'h:8081', redis: 'redis://h' };
+  const types = Object.keys(loadConfig({}).routes);
+
+  test.each(['rabbitmq', 'kafka', 'rocketmq', 'redis'])('all go over %s when it is chosen', (transport) => {
+    const { routes } = loadConfig({ ...urls, SETTLE_TRANSPORT: transport });
+    expect(Object.keys(routes)).toEqual(types);
+    expect(routes).toMatchObject({
+      'inventory.deduct': { transport, to: 'inventory' },
+      'accounts.capture': { transport, to: 'accounts' },
+      'preferences.create': { transport, to: 'profiles' },
+    });
+  });
+
+  test('go over every broker when all are chosen, each saga over one or two', () => {
+    const config = loadConfig({ ...urls, SETTLE_TRANSPORT: 'all' });
+    expect(config.brokers).toEqual(brokers);
+    expect(Object.keys(config.routes)).toEqual(types);
+    expect(config.routes).toMatchObject({
+      'inventory.deduct': { transport: 'rabbitmq', to: 'inventory' },
+      'accounts.debit': { transport: 'rabbitmq', to: 'accounts' },
+      'accounts.capture': { transport: 'kafka', to: 'accounts' },
+      'profiles.create': { transport: 'rocketmq', to: 'profiles' },
+      'preferences.create': { transport: 'redis', to: 'profiles' },
+    });
+  });
+});
+
+test('a task queue that no topic can be named after is refused where answers come over RocketMQ', () => {
+  const env = { SETTLE_TASK_QUEUE: 'a.b', SETTLE_ROCKETMQ_ENDPOINTS: 'h:8081', SETTLE_TRANSPORT: 'rocketmq' };
+  expect(complaintOf(env)).toMatch(/^SETTLE_TASK_QUEUE is 'a\.b': must be up to 100 letters/);
+  expect(complaintOf({ SETTLE_TASK_QUEUE: 'a.b' })).toBe('none');
+});
+
 describe('routes', () => {
   const load = (content: string): Promise<{ routes?: object; line?: string }> =>
     withTempFolder((folder) => {
@@ -137,12 +196,41 @@ describe('routes', () => {
     expect(await load('a.b:\n  url: http://h:1/x\n  timeoutMs: 500\n')).toEqual({ routes });
   });
 
+  test('to brokers have their members', async () => {
+    const broker = { to: 'books', maxBytes: 2_048, fireAndForget: true, ordered: true };
+    const routes = {
+      'a.rabbit': { ...broker, transport: 'rabbitmq', mode: 'binary' },
+      'a.kafka': { ...broker, transport: 'kafka', mode: 'structured' },
+      'a.rocket': { ...broker, transport: 'rocketmq', transactional: true },
+      'a.redis': { ...broker, transport: 'redis' },
+    };
+    const { line } = await load(JSON.stringify(routes));
+    expect(line).toMatch(
+      /^SETTLE_RABBITMQ_URL is unset.*; SETTLE_KAFKA_.*; SETTLE_ROCKETMQ_.*; SETTLE_REDIS_URL is unset/,
+    );
+    expect(parseRoutes(Buffer.from(JSON.stringify(routes)))).toEqual(routes);
+  });
+
   test.each([
     ['an unknown member', 'a.b: { url: "http://h", retries: 3 }', /'a\.b': Unrecognized key: "retries"/],
     ['an unknown transport', 'a.b: { url: "http://h", transport: pigeon }', /'a\.b\.transport'/],
     ['no address', 'a.b: {}', /'a\.b\.url'/],
     ['an address that is no URL', 'a.b: { url: nowhere }', /'a\.b\.url': must be an 'http:/],
     ['a timeout of nothing', 'a.b: { url: "http://h", timeoutMs: 0 }', /'a\.b\.timeoutMs'/],
+    ['a URL where a queue is asked for', 'a.b: { transport: rabbitmq, url: "amqp://h" }', /'a\.b\.to'/],
+    [
+      'a topic that no RocketMQ takes',
+      'a.b: { transport: rocketmq, to: a.b }',
+      /'a\.b\.to': must be the name of a topic/,
+    ],
+    [
+      'a binary mode that nobody defines',
+      'a.b: { transport: redis, to: a, mode: binary }',
+      /'a\.b\.mode': must be 'str/,
+    ],
+    ['RocketMQ’s half messages elsewhere', 'a.b: { transport: kafka, to: a, transactional: true }', /"transactional"/],
+    ['a limit of nothing', 'a.b: { transport: kafka, to: a, maxBytes: 0 }', /'a\.b\.maxBytes'/],
+    ['no entry', 'a.b:', /'a\.b'/],
     ['a list', '[1]', /must map message types to routes/],
     ['a file that is neither', '{ "a": ', /^SETTLE_ROUTES is 'FILE'/],
   ])('with %s are refused in one line', async (_, content, expected) => {

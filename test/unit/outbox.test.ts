@@ -1,9 +1,9 @@
 import fc from 'fast-check';
-import type { Outcome } from '../../src/saga/outcome.js';
+import type { Answer } from '../../src/saga/outcome.js';
 import { moveAfter, RELAY_RETRY } from '../../src/saga/outbox.js';
 
-const unknown = (retryAfterMs?: number): Outcome => ({ kind: 'unknown', detail: 'HTTP 500', retryAfterMs });
-const after = (attempt: number, outcome: Outcome, { ageMs = 0, random = 0 } = {}): object =>
+const unknown = (retryAfterMs?: number): Answer => ({ kind: 'unknown', detail: 'HTTP 500', retryAfterMs });
+const after = (attempt: number, outcome: Answer, { ageMs = 0, random = 0 } = {}): object =>
   moveAfter({ attempt, ageMs, outcome }, random);
 
 test.each([

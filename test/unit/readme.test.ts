@@ -6,12 +6,20 @@ import * as checks from '../support/readme.js';
 
 const readme = (): string => readFileSync(join(checks.ROOT, 'README.md'), 'utf8');
 
+const participantPage = (): string => readFileSync(join(checks.ROOT, 'src/participant/README.md'), 'utf8');
+
 test('the README is read in a few minutes', () => {
   expect(readme().split('\n').length).toBeLessThanOrEqual(201);
 });
 
 test('the code in the README compiles', () => {
   const blocks = checks.codeBlocks(readme(), 'ts');
+  expect(blocks.length).toBeGreaterThan(0);
+  expect(checks.compile(blocks)).toEqual([]);
+}, 60_000);
+
+test('the code in the page of the participant kit compiles', () => {
+  const blocks = checks.codeBlocks(participantPage(), 'ts');
   expect(blocks.length).toBeGreaterThan(0);
   expect(checks.compile(blocks)).toEqual([]);
 }, 60_000);
