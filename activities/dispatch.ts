@@ -64,7 +64,11 @@ async function invalidPayload(
   return new ParkedError(reason.code, reason.message);
 }
 
-function envelopeOf({ effect, tenantId, saga }: DispatchArgs, message: LoggedMessage): Envelope {
+/** What a step's message travels in. */
+export function envelopeOf(
+  { effect, tenantId, saga }: Pick<DispatchArgs, 'effect' | 'tenantId' | 'saga'>,
+  message: LoggedMessage,
+): Envelope {
   return {
     messageId: message.messageId,
     source: `/settle/${saga}`,

@@ -27,6 +27,7 @@ export function createRunLocal({ pool, localWorks, definitions }: ActivityDepend
   };
 }
 
+/** What a step's messages are built from. */
 type Code = {
   readonly payload?: (scope: never) => unknown;
   readonly when?: (scope: never) => boolean;
@@ -37,7 +38,11 @@ type Code = {
  * The messages whose payloads the results so far decide. A builder that reads a result which is still to come is told so by
  * an exception; its message is written by its own first attempt.
  */
-function owedMessages(args: LocalArgs, result: unknown, codeOf: (step: string) => Code | undefined): OwedMessage[] {
+export function owedMessages(
+  args: LocalArgs,
+  result: unknown,
+  codeOf: (step: string) => Code | undefined,
+): OwedMessage[] {
   const known = { ...args.results, [args.effect.step]: result, input: args.input };
   const scope = new Proxy(known, {
     get: (target, name) => {

@@ -67,7 +67,7 @@ function waitOf({ maxWaitMs = DEFAULT_MAX_WAIT_MS }: SentStep, askedMs: number |
  * A `do` whose result breaks the contract is applied, but of no use: nobody knows what it did.
  * An undo's result is nobody's input, and one that found nothing to take back has none; nor has what nobody answers.
  */
-function checked(answer: Answer, action: StepAction, contract: MessageContract<never> | undefined): Answer {
+export function checked(answer: Answer, action: StepAction, contract: MessageContract<never> | undefined): Answer {
   if (answer.kind !== 'done') return answer;
   if (action === 'undo' || contract?.fireAndForget) return { kind: 'done', result: null };
   if (!isStorable(answer.result)) return { kind: 'unknown', detail: 'the result holds text that no database can' };
@@ -76,7 +76,7 @@ function checked(answer: Answer, action: StepAction, contract: MessageContract<n
 }
 
 /** The participant has this effect under another payload, or may have forgotten it: what it did is for a person to find out. */
-const UNCERTAIN: ReadonlySet<string> = new Set(['effect-key-reused', 'beyond-window']);
+export const UNCERTAIN: ReadonlySet<string> = new Set(['effect-key-reused', 'beyond-window']);
 
 /**
  * Records a refusal. What no retry can help becomes a dead letter, which an operator reads; the others are final answers.

@@ -1,6 +1,7 @@
 import { isIP } from 'node:net';
 import { z } from 'zod';
 import { milliseconds, type Duration } from './saga/duration.js';
+import { LANES } from './saga/lane.js';
 import { LOG_LEVELS, SAMPLE_TRANSPORTS } from './settings.js';
 
 // The forms that settings take; each message is the remedy that `ConfigError` tells.
@@ -61,6 +62,8 @@ export const WebUrl = z.url({ protocol: /^https?$/, error: "must be an 'http://'
 export const Word = z.string().regex(/^[\w.-]{1,200}$/, "must be of letters, digits, '.', '_' and '-' only");
 /** `true` or `false`. */
 export const Flag = z.enum(['true', 'false'], "must be 'true' or 'false'").transform((text) => text === 'true');
+/** One of the lanes. */
+export const LaneName = z.enum(LANES, `must be one of ${LANES.join(', ')}`);
 /** One of pino's levels. */
 export const LogLevel = z.enum(LOG_LEVELS, `must be one of ${LOG_LEVELS.join(', ')}`);
 /** Keys that a webhook is signed with, as Standard Webhooks writes them: `whsec_` and 24 to 64 bytes in Base64, with commas between. */

@@ -13,6 +13,7 @@ import {
   Count,
   Flag,
   Host,
+  LaneName,
   LogLevel,
   Port,
   PostgresUrl,
@@ -23,6 +24,7 @@ import {
   WebUrl,
   Word,
 } from './config-values.js';
+import type { Lane } from './saga/lane.js';
 import type { LOG_LEVELS, SettingName } from './settings.js';
 import { DEFAULT_BROKER_MS, DEFAULT_WINDOWS, type Windows } from './saga/windows.js';
 import type { Routes } from './transports/transport.js';
@@ -80,6 +82,8 @@ export interface Config {
   readonly brokers: BrokerUrls;
   /** Told what people should hear of; unset: nobody is. */
   readonly webhook?: WebhookSettings;
+  /** How new sagas run whose definitions do not ask for the express lane; those that cannot run in it take the workflow lane. */
+  readonly lane: Lane;
   /** Sagas that may wait for Temporal before the API answers 503. */
   readonly backlog: number;
   readonly windows: Windows;
@@ -114,6 +118,7 @@ export function loadConfig(env: NodeJS.ProcessEnv = process.env, overrides: Node
     routes,
     brokers: readBrokers(reader),
     webhook: readWebhook(reader),
+    lane: reader.read('SETTLE_LANE', LaneName) ?? 'workflow',
     backlog: reader.read('SETTLE_BACKLOG', Count) ?? 10_000,
     windows: readWindows(reader, routes),
     logLevel: reader.read('LOG_LEVEL', LogLevel) ?? 'info',

@@ -9,6 +9,7 @@ import { createClient, createLazyClient, ensureScanSchedule, ensureSearchAttribu
 import { BROKER_SETTINGS } from './config.js';
 import type { Config } from './config.js';
 import { brokersOf } from './config-routes.js';
+import { startExpress } from './express.js';
 import { migrate } from './db/migrate.js';
 import { seedCustomers } from './db/orders.js';
 import { seedInvoices } from './db/payments.js';
@@ -25,7 +26,7 @@ import {
   type ParticipantName,
 } from './samples/participants.js';
 import { assertWindows, resendMs } from './saga/windows.js';
-import type { Wrap } from './saga/wrap.js';
+import { unwrapped, type Wrap } from './saga/wrap.js';
 import { startWorker } from './worker.js';
 
 /** What one process can be; it may be several at once. */
@@ -45,7 +46,7 @@ export interface RunningRoles {
   readonly urls: { readonly [Name in 'api' | ParticipantName]?: string };
   /** Rejects when a role ends for good by itself; never resolves. */
   readonly failed: Promise<never>;
-  /** The API first, so that nothing new comes in; then the worker, the participants, the connections. Stopping twice is stopping once. */
+  /** The API first, so that nothing new comes in; then its express lane, the worker, the participants, the connections. Stopping twice is stopping once. */
   stop(): Promise<void>;
 }
 
@@ -207,10 +208,12 @@ async function addProducer({ config, roles, logger, wrap }: RolesOptions, stops:
     failed.catch(() => undefined);
   }
   if (!roles.includes('api')) return { failed };
+  const express = startExpress({ config, starter, logger, wrap: wrap ?? unwrapped });
+  stops.unshift(() => express.stop());
   const api = await startApi({
     ...{ config, pool, definitions: startable, contracts: contractsOf(definitions) },
     events: eventsOf(definitions),
-    ...{ starter, halfMessages, repairs, logger, wrap },
+    ...{ starter, express, halfMessages, repairs, logger, wrap },
   });
   stops.unshift(() => api.stop());
   return { apiUrl: api.url, failed };

@@ -114,6 +114,11 @@ export const SETTINGS = [
     description: '`redis://user:password@host:6379/0` or `rediss://…`; needed where a route goes over `redis`',
   },
   {
+    name: 'SETTLE_LANE',
+    default: 'workflow',
+    description: '`express`: every saga that can runs in the express lane, not only those whose definitions say so',
+  },
+  {
     name: 'SETTLE_BACKLOG',
     default: '10000',
     description: 'sagas that may wait for Temporal before the API answers 503',

@@ -13,8 +13,6 @@ import type { AsyncCompletionClient } from '@temporalio/client';
 import type pg from 'pg';
 import type { Logger } from 'pino';
 import { createScanActivities, type ScanDependencies } from '../activities/ledger-scan.js';
-import * as orders from '../activities/orders.js';
-import * as payments from '../activities/payments.js';
 import { createDecideSending } from '../activities/decide-sending.js';
 import { createHalfMessageActivities } from '../activities/half-message-activities.js';
 import { scanHalfMessages, type HalfMessageRestarter } from '../activities/half-message-scan.js';
@@ -25,10 +23,9 @@ import { withQuickAttempts } from '../activities/quick-attempts.js';
 import { startRelay } from '../activities/relay.js';
 import { startReplies, type Replies } from '../activities/replies.js';
 import { createReplyDesk, type ReplyDesk } from '../activities/reply-desk.js';
-import * as registrations from '../activities/registrations.js';
 import { scanRepairs, type RepairRestarter } from '../activities/repair-scan.js';
 import { createRepairActivities } from '../activities/repairs.js';
-import { createSagaActivities, type ActivityDependencies } from '../activities/saga-activities.js';
+import { createSagaActivities } from '../activities/saga-activities.js';
 import { scanOperatorActions, scanSagas, type SagaRestarter } from '../activities/scan.js';
 import { definitions } from '../workflows/definitions.js';
 import type { Config } from './config.js';
@@ -41,14 +38,13 @@ import { keepLedger } from './db/retention.js';
 import { startUpkeep } from './db/upkeep.js';
 import { listOpenSteps } from './db/saga-scan.js';
 import { contractsOf } from './saga/contracts.js';
-import type { LocalWork } from './saga/local-work.js';
+import { localWorks } from './local-works.js';
 import { unwrapped, type Wrap } from './saga/wrap.js';
 import { createBrokers, type Brokers } from './transports/brokers.js';
 import { createCheckBackClient } from './transports/check-back.js';
 import { createReplyAddress, type ReplyAddress } from './transports/reply-address.js';
 import { createRouter, type Router } from './transports/router.js';
 import { createWebhook } from './transports/webhook.js';
-import type { Transaction } from './db/pool.js';
 
 /** What a worker is made of. */
 export interface WorkerDependencies {
@@ -222,19 +218,6 @@ export function installRuntime(logger: Logger): void {
 }
 
 const PINO_LEVELS = { TRACE: 'trace', DEBUG: 'debug', INFO: 'debug', WARN: 'warn', ERROR: 'error' } as const;
-
-/** The local transactions of every scenario, by name. */
-function localWorks(): ActivityDependencies['localWorks'] {
-  const modules: Record<string, object> = { orders, payments, registrations };
-  return new Map(
-    Object.entries(modules).flatMap(([scenario, works]) =>
-      Object.entries(works).map(([name, work]) => [
-        `${scenario}.${name}`,
-        work as LocalWork<Transaction, never, unknown>,
-      ]),
-    ),
-  );
-}
 
 /** The bundle made by the build; from source where there is none, e.g. in tests. */
 function workflowCode(): Pick<WorkerOptions, 'workflowBundle' | 'workflowsPath'> {

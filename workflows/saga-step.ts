@@ -1,7 +1,6 @@
 import { CancellationScope, patched, workflowInfo } from '@temporalio/workflow';
-import type { LocalArgs } from '../activities/saga-activities.js';
 import type { Reason } from '../src/saga/errors.js';
-import { allSteps, type PlanStep } from '../src/saga/plan.js';
+import { owedAfter, type PlanStep } from '../src/saga/plan.js';
 import { call, readFailure, type CallFailure } from './saga-calls.js';
 import { codeOf, scopeOf, SettledElsewhere, type SagaRun } from './saga-run.js';
 import { showDetails, showState } from './saga-visibility.js';
@@ -123,7 +122,7 @@ async function callStep(
       case 'local':
         return call({
           activity: 'runLocal',
-          args: { ...target, work: step.action, input, results: run.results, owes: owedAfter(run, step) },
+          args: { ...target, work: step.action, input, results: run.results, owes: owedAfter(run.start.plan, step) },
           ...common,
         });
       case 'message':
@@ -136,14 +135,6 @@ async function callStep(
   };
   // the pivot decides by itself, and what follows it only goes forward: neither can be cancelled
   return step.kind === 'compensatable' ? start() : CancellationScope.nonCancellable(start);
-}
-
-/** The message steps that follow a local transaction without anything between them: what it owes, as far as its result tells. */
-function owedAfter({ start }: SagaRun, local: PlanStep): LocalArgs['owes'] {
-  const steps = allSteps(start.plan);
-  const following = steps.slice(steps.findIndex(({ name }) => name === local.name) + 1);
-  const next = following.findIndex(({ type }) => type !== 'message');
-  return following.slice(0, next === -1 ? undefined : next).map(({ name, action }) => ({ step: name, type: action }));
 }
 
 function mayCompensate({ hasPassedPivot }: SagaRun, step: PlanStep, failure: CallFailure): boolean {

@@ -1,6 +1,7 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { v7 } from 'uuid';
-import type { AcceptedSaga } from '../db/saga-store.js';
+import type { AcceptedSaga, NewSaga } from '../db/saga-store.js';
+import type { EffectEnd } from '../db/saga-queries.js';
 import { effectKey, sagaId } from '../saga/ids.js';
 import { allSteps } from '../saga/plan.js';
 import { hashOf } from './canonical-json.js';
@@ -49,11 +50,11 @@ export class Intake {
     body,
     input,
   }: SagaRequest<Input>): Promise<AcceptedSaga> {
-    const { backlog, ledger, starter, metrics } = this.parts;
+    const { backlog, ledger, starter, express, metrics } = this.parts;
     const { type, businessKey, plan } = definition;
     await backlog.admit({ tenantId, idempotencyKey });
     const requestHash = hashOf({ type, body });
-    const saga = await ledger.acceptSaga({
+    const request: NewSaga = {
       id: sagaId(v7()),
       tenantId,
       idempotencyKey,
@@ -62,14 +63,16 @@ export class Intake {
       businessKey: businessKey(input),
       plan,
       input,
-    });
+    };
+    const inExpress = await express?.accept(request);
+    const saga = inExpress ?? (await ledger.acceptSaga(request));
     if (saga.requestHash !== requestHash) {
       throw new ProblemError('idempotency-key-reused', 'this Idempotency-Key was accepted with another request');
     }
     if (saga.replayed) metrics.countReplayed(type);
     else {
       metrics.countAccepted(type);
-      starter.startSoon(saga);
+      if (!inExpress) starter.startSoon(saga);
     }
     return saga;
   }
@@ -81,16 +84,20 @@ export class Intake {
    * @throws ProblemError as the refusal says, when it refused or will never run
    */
   async untilLocal(saga: AcceptedSaga, refusal: Refusal, options: WaitOptions): Promise<boolean> {
-    const { watcher } = this.parts;
-    const local = allSteps(saga.plan).find(({ type }) => type === 'local');
-    if (!local || !watcher.hasRoom()) return false;
-    const key = effectKey({ sagaId: saga.id, step: local.name, action: 'do' });
-    const end = await watcher.untilEffectEnds({ sagaId: saga.id, effectKey: key }, options);
+    const end = saga.local ?? (await this.untilLocalEnds(saga, options));
     if (!end) return false;
     if (end.status === 'applied') return true;
     const reason = end.reason ?? { code: 'compensated', message: refusal.undone };
     throw new ProblemError(refusal.problem, reason.message, {
       members: { sagaId: saga.id, ...refusal.members, reason },
     });
+  }
+
+  private async untilLocalEnds(saga: AcceptedSaga, options: WaitOptions): Promise<EffectEnd | undefined> {
+    const { watcher } = this.parts;
+    const local = allSteps(saga.plan).find(({ type }) => type === 'local');
+    if (!local || !watcher.hasRoom()) return undefined;
+    const key = effectKey({ sagaId: saga.id, step: local.name, action: 'do' });
+    return watcher.untilEffectEnds({ sagaId: saga.id, effectKey: key }, options);
   }
 }

@@ -1,11 +1,13 @@
 import { Counter, Gauge, Histogram, Registry, collectDefaultMetrics } from 'prom-client';
 import { SAGA_STATES } from '../saga/state.js';
+import { addExpressMetrics } from './express-metrics.js';
 import { addHalfMessageGauge } from './half-message-metrics.js';
 import type { Ledger } from './ledger.js';
 import { addNoticeGauges } from './notice-metrics.js';
 import { addOutboxGauge } from './outbox-metrics.js';
 import { addReplyMetrics } from './reply-metrics.js';
 import { addScanMetrics } from './scan-metrics.js';
+import type { ApiExpress } from './parts.js';
 import { addPartitionGauge } from './partition-metrics.js';
 import type { ProblemName } from './problems.js';
 
@@ -45,7 +47,7 @@ type MetricsLedger = Pick<
 >;
 
 /** The metrics of one API, in a registry of their own. */
-export function createMetrics(ledger: MetricsLedger): Metrics {
+export function createMetrics(ledger: MetricsLedger, express?: Pick<ApiExpress, 'counts'>): Metrics {
   const registry = new Registry();
   collectDefaultMetrics({ register: registry });
   const registers = [registry];
@@ -84,6 +86,7 @@ export function createMetrics(ledger: MetricsLedger): Metrics {
       await collectOpen(this);
     },
   });
+  if (express) addExpressMetrics(registry, express);
   addHalfMessageGauge(registry, ledger);
   addNoticeGauges(registry, ledger);
   addOutboxGauge(registry, ledger);

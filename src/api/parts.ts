@@ -1,4 +1,5 @@
 import type { Logger } from 'pino';
+import type { ExpressLane } from '../../activities/express-lane.js';
 import type { Config } from '../config.js';
 import type { PlaceFirstOrder, PlaceOrder } from '../messages/orders.js';
 import type { PayInvoice } from '../messages/payments.js';
@@ -29,6 +30,9 @@ export interface ApiDefinitions {
 /** What the API asks of the starter. */
 export type ApiStarter = Pick<SagaStarter, 'startSoon' | 'signalCancel' | 'signalNews' | 'operate' | 'isReachable'>;
 
+/** What the API asks of the express lane. */
+export type ApiExpress = Pick<ExpressLane, 'accept' | 'counts'>;
+
 /** What the API asks of the starter of half messages. */
 export type ApiHalfMessages = Pick<HalfMessageStarter, 'tellSoon'>;
 
@@ -48,6 +52,8 @@ export interface ApiParts {
   readonly events: EventTable;
   readonly ledger: Ledger;
   readonly starter: ApiStarter;
+  /** Absent: there is none. */
+  readonly express?: ApiExpress;
   readonly halfMessages: ApiHalfMessages;
   readonly repairs: ApiRepairs;
   readonly watcher: LedgerWatcher;

@@ -28,6 +28,7 @@ import {
   PARTS,
   type ApiConfig,
   type ApiDefinitions,
+  type ApiExpress,
   type ApiHalfMessages,
   type ApiParts,
   type ApiRepairs,
@@ -58,6 +59,8 @@ export interface ApiOptions {
   /** That sagas wait for. */
   readonly events: EventTable;
   readonly starter: ApiStarter;
+  /** @default none: every saga takes the workflow lane */
+  readonly express?: ApiExpress;
   readonly halfMessages: ApiHalfMessages;
   readonly repairs: ApiRepairs;
   readonly logger: Logger;
@@ -136,7 +139,8 @@ function assemble({
     repairs: wrap('repairs', options.repairs),
     watcher: createLedgerWatcher({ ledger, logger }),
     backlog: createBacklog(ledger, config.backlog),
-    metrics: createMetrics(ledger),
+    express: options.express,
+    metrics: createMetrics(ledger, options.express),
     routes: createRouteTable(),
     heartbeatMs: options.heartbeatMs ?? 15_000,
     manualWindowMs: config.windows.manualMs,

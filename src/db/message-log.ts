@@ -33,7 +33,8 @@ export interface LoggedMessage {
   readonly awaitedMs: number;
 }
 
-const COLUMNS = `message_id as "messageId", type, payload, revision, coalesce(may_repeat = revision, false) as "mayRepeat",
+/** The columns of a message. */
+export const MESSAGE_COLUMNS = `message_id as "messageId", type, payload, revision, coalesce(may_repeat = revision, false) as "mayRepeat",
   status, attempts, result, reason, created_at as "createdAt", ${AWAITED_MS} as "awaitedMs"`;
 
 /**
@@ -79,7 +80,7 @@ async function countAttempt(
     text: `update settle.message_log
               set attempts = attempts + case when status in ('pending', 'dead') and not ${IS_AWAITED} then 1 else 0 end,
                   first_sent_at = coalesce(first_sent_at, clock_timestamp())
-            where effect_key = $1 returning ${COLUMNS}`,
+            where effect_key = $1 returning ${MESSAGE_COLUMNS}`,
     values: [effectKey(effect)],
   });
   return rows[0];
@@ -95,7 +96,7 @@ async function insertMessage(
              (effect_key, saga_id, tenant_id, step, action, type, payload, attempts, first_sent_at)
            values ($1, $2, $3, $4, $5, $6, $7, 1, clock_timestamp())
            on conflict (effect_key) do update set attempts = message_log.attempts + 1
-           returning ${COLUMNS}`,
+           returning ${MESSAGE_COLUMNS}`,
     values: [effectKey(effect), effect.sagaId, tenantId, effect.step, effect.action, type, JSON.stringify(payload)],
   });
   return rows[0]!;
@@ -112,7 +113,7 @@ async function insertUndo(
            select $1, saga_id, tenant_id, step, 'undo', $3, payload, 1, clock_timestamp(), case when may_repeat = revision then 0 end
              from settle.message_log where effect_key = $2 and ${MAYBE_APPLIED}
            on conflict (effect_key) do update set attempts = message_log.attempts + 1
-           returning ${COLUMNS}`,
+           returning ${MESSAGE_COLUMNS}`,
     values: [effectKey(effect), effectKey({ ...effect, action: 'do' }), type],
   });
   return rows[0];

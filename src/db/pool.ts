@@ -1,3 +1,4 @@
+import type { Writable } from 'node:stream';
 import pg from 'pg';
 
 /** An open transaction: whoever holds it may query, but only its owner commits. */
@@ -13,6 +14,8 @@ export interface PoolOptions {
    * run anew, as a plan for all partitions looks dear to it (1.1 ms of CPU a saga). Wrong for lists with a limit. @default false
    */
   readonly plansOnce?: boolean;
+  /** Whether statements that are not waited for go out together, each behind the one before it. @default false */
+  readonly pipelines?: boolean;
   /** Told of connections that break while idle, e.g. when the server restarts; the pool replaces them by itself. */
   readonly onIdleError?: (error: Error) => void;
 }
@@ -29,8 +32,9 @@ const INT8_OID = 20;
  * @param url a `postgres://` URL
  */
 export function createPool(url: string, options: PoolOptions = {}): pg.Pool {
-  const pool = new pg.Pool({
+  const settings: pg.PoolConfig & { readonly pipeline: boolean } = {
     connectionString: url,
+    pipeline: options.pipelines ?? false,
     max: options.max ?? 20,
     application_name: options.name ?? 'settle',
     connectionTimeoutMillis: 2_000,
@@ -43,7 +47,8 @@ export function createPool(url: string, options: PoolOptions = {}): pg.Pool {
     types: {
       getTypeParser: (oid: number, format?: 'text' | 'binary') => parserOf(oid, format),
     } as pg.CustomTypesConfig,
-  });
+  };
+  const pool = new pg.Pool(settings);
   // without a listener a connection that breaks while idle ends the process
   pool.on('error', options.onIdleError ?? (() => undefined));
   return pool;
@@ -55,17 +60,24 @@ export function createPool(url: string, options: PoolOptions = {}): pg.Pool {
  * @throws whatever `work` throws, or the commit's own failure: then the outcome is unknown and the caller must look
  * @example await withTransaction(pool, (tx) => tx.query('insert into …'));
  */
-export async function withTransaction<T>(pool: pg.Pool, work: (tx: pg.PoolClient) => Promise<T>): Promise<T> {
+export function withTransaction<T>(pool: pg.Pool, work: (tx: pg.PoolClient) => Promise<T>): Promise<T> {
+  return withClient(pool, async (client) => {
+    await client.query('begin');
+    const result = await work(client);
+    await client.query('commit');
+    return result;
+  });
+}
+
+/** Lends a connection to `work`, which begins and commits by itself; when it throws, what it left open is undone. */
+export async function withClient<T>(pool: pg.Pool, work: (client: pg.PoolClient) => Promise<T>): Promise<T> {
   const client = await pool.connect();
   // a checked-out client that loses its connection emits 'error' outside of any query too
   const onError = (): void => undefined;
   client.on('error', onError);
   let broken: Error | undefined;
   try {
-    await client.query('begin');
-    const result = await work(client);
-    await client.query('commit');
-    return result;
+    return await work(client);
   } catch (error) {
     broken = await client.query('rollback').then(
       () => undefined,
@@ -75,6 +87,17 @@ export async function withTransaction<T>(pool: pg.Pool, work: (tx: pg.PoolClient
   } finally {
     client.off('error', onError);
     client.release(broken);
+  }
+}
+
+/** Sends the statements that `send` queues in one write: of what a pipelined statement costs its client, a third is that call. */
+export function together<T>(client: pg.PoolClient, send: () => T): T {
+  const { stream } = (client as unknown as { readonly connection: { readonly stream: Writable } }).connection;
+  stream.cork();
+  try {
+    return send();
+  } finally {
+    stream.uncork();
   }
 }
 

@@ -12,7 +12,7 @@ import type { Transaction } from './pool.js';
  *   started anew after Temporal's loss finds every stored answer and would take the saga for done
  */
 export async function settleSaga(
-  pool: pg.Pool,
+  pool: Pick<pg.Pool, 'query'> | Transaction,
   { sagaId, outcome, reason }: { sagaId: string; outcome: SagaOutcome; reason?: Reason },
 ): Promise<void> {
   const settled = await pool.query({
@@ -42,7 +42,7 @@ export async function settleSaga(
 }
 
 /** A cancel that was accepted before the end holds, unless the plan has a step that cannot be taken back. */
-const MAY_COMPLETE = `(cancel_reason is null or jsonb_path_exists(plan, '$.items.**.kind ? (@ != "compensatable")'))`;
+export const MAY_COMPLETE = `(cancel_reason is null or jsonb_path_exists(plan, '$.items.**.kind ? (@ != "compensatable")'))`;
 
 /** A saga that is a step of another completes with that one. */
 const PARENT_HAS_COMPLETED = `(parent_id is null or exists (

@@ -12,14 +12,15 @@ export interface DueSaga extends Omit<AcceptedSaga, 'replayed'> {
 
 /**
  * Claims open sagas that are due, oldest first. Claiming sets the next look (3 s, doubling to 5 min), so that of many
- * scanners each saga is looked at by one, and one that is well costs less and less.
+ * scanners each saga is looked at by one, and one that is well costs less and less. One of the express lane is due when its lease
+ * is over: claiming takes it from its process for good.
  *
  * @param limit how many at the most
  */
 export async function claimDueSagas(pool: pg.Pool, limit: number): Promise<readonly DueSaga[]> {
   const { rows } = await pool.query<DueSaga>(
     `update settle.saga s
-        set scans = scans + 1, due_at = clock_timestamp() + least(interval '3 seconds' * 2 ^ least(scans, 10), interval '5 minutes')
+        set scans = scans + 1, leased_until = null, due_at = clock_timestamp() + least(interval '3 seconds' * 2 ^ least(scans, 10), interval '5 minutes')
        from (select id from settle.saga where due_at <= clock_timestamp() order by due_at limit $1 for update skip locked) as due
       where s.id = due.id
       returning s.id, tenant_id as "tenantId", request_hash as "requestHash", type, business_key as "businessKey", plan, input, state,

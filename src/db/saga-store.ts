@@ -42,6 +42,8 @@ export interface AcceptedSaga {
   readonly parent?: ParentStep | null;
   /** Whether the key was accepted before: then this is that saga, and the new one was not stored. */
   readonly replayed: boolean;
+  /** How its first step ended, where that was part of its acceptance. */
+  readonly local?: { readonly status: 'applied' | 'rejected'; readonly reason: Reason | null };
 }
 
 /** The columns of an accepted saga. */
@@ -50,7 +52,7 @@ export const ACCEPTED_COLUMNS = `id, tenant_id as "tenantId", request_hash as "r
   case when parent_id is not null then jsonb_build_object('sagaId', parent_id, 'step', parent_step) end as parent`;
 
 /** A saga that nobody has started by then is started by the scan. */
-const START_GRACE = '3 seconds';
+export const START_GRACE = '3 seconds';
 
 /**
  * Accepts a saga, or finds the one that the same key was accepted for. Uniqueness lives here and nowhere else:
@@ -86,7 +88,8 @@ async function insertSaga(pool: pg.Pool, saga: NewSaga): Promise<AcceptedSaga | 
   return rows[0];
 }
 
-async function findByKey(pool: pg.Pool, saga: NewSaga): Promise<AcceptedSaga | undefined> {
+/** The saga that a key was accepted for. */
+export async function findByKey(pool: pg.Pool, saga: NewSaga): Promise<AcceptedSaga | undefined> {
   const { rows } = await pool.query<AcceptedSaga>({
     name: 'find-by-key',
     text: `select ${ACCEPTED_COLUMNS}, true as replayed from settle.saga
@@ -119,7 +122,8 @@ export async function requestCancel(
     `update settle.saga
         set cancel_reason = case when finished_at is null and held_at is null then coalesce(cancel_reason, $3) else cancel_reason end,
             scans = 0,
-            due_at = case when finished_at is null then clock_timestamp() + interval '${START_GRACE}' end
+            -- until its lease ends its process tells no workflow, and none may be started beside it
+            due_at = case when finished_at is null then greatest(leased_until, clock_timestamp() + interval '${START_GRACE}') end
       where id = $1 and tenant_id = $2
       returning state, held_at is not null as "isHeld"`,
     [sagaId, tenantId, JSON.stringify(reason)],

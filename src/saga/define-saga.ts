@@ -2,6 +2,7 @@ import type { ZodType } from 'zod';
 import { draftSaga } from './draft-saga.js';
 import type { Duration } from './duration.js';
 import type { EventContract } from './event-contract.js';
+import type { Lane } from './lane.js';
 import type { LocalRef } from './local-work.js';
 import type { MessageContract } from './message-contract.js';
 import type { Plan, StepKind } from './plan.js';
@@ -30,6 +31,8 @@ export interface SagaDefinition<Input = unknown, Output = unknown> {
   readonly input: ZodType<Input>;
   readonly businessKey: (input: Input) => string;
   readonly plan: Plan;
+  /** How its new sagas run, unless they are a step of another: those are run by that one's workflow. */
+  readonly lane: Lane;
   readonly code: ReadonlyMap<string, StepCode>;
   /** What it tells the saga that it is a step of; absent: nothing. */
   readonly returns?: (scope: never) => Output;
@@ -41,6 +44,14 @@ export interface SagaOptions<Input> {
   readonly businessKey: (input: Input) => string;
   /** From acceptance; then the saga compensates, unless it has passed its pivot. @default none */
   readonly deadline?: Duration;
+  /**
+   * `express`: the process that accepts a saga runs its local step in the transaction of its acceptance, and then its messages, with
+   * no workflow. At the first sign of trouble, or when that process dies, a workflow takes over from what the ledger records; every
+   * promise holds. For sagas of local and message steps that are short and nearly always succeed: each that does not costs both
+   * lanes. A message whose payload needs another message's result, and every step that cannot be taken back, costs a transaction
+   * more. May change with any release, also while sagas are in flight. @default 'workflow'
+   */
+  readonly lane?: Lane;
 }
 
 export interface StepOptions<Input, Results> {

@@ -11,6 +11,7 @@ import type {
 import { milliseconds, type Duration } from './duration.js';
 import { SagaDefinitionError } from './errors.js';
 import { isStepName, workflowNameOf } from './ids.js';
+import { whyNotExpress } from './lane.js';
 import type { LocalRef } from './local-work.js';
 import type { MessageContract } from './message-contract.js';
 import { allSteps, stepsOf, turningPoint, type Plan, type PlanGroup, type PlanStep, type StepKind } from './plan.js';
@@ -209,12 +210,16 @@ function build({ type, options, items, code, returns }: Draft): SagaDefinition {
       undefined,
       'returns comes after a step that cannot be taken back; move it before',
     );
+  const lane = options.lane ?? 'workflow';
+  const obstacle = lane === 'express' ? whyNotExpress({ plan, code }) : undefined;
+  if (obstacle !== undefined) throw new SagaDefinitionError(type, undefined, obstacle);
   return Object.freeze({
     type,
     workflow: workflowNameOf(type),
     input: options.input,
     businessKey: options.businessKey,
     plan: deepFreeze(plan),
+    lane,
     code,
     ...(returns && { returns: returns.output }),
   });

@@ -17,6 +17,7 @@ export { localWork, type LocalContext, type LocalRef, type LocalWork } from './l
 export { FencedError, ParkedError, RejectedError, RetryableError, SagaDefinitionError, type Reason } from './errors.js';
 export { effectKey, isSagaId, parseEffectKey, type EffectId, type StepAction } from './ids.js';
 export type { Duration } from './duration.js';
+export { LANES, type Lane } from './lane.js';
 export type { RetryOptions, RetryPolicy } from './retry.js';
 export type { Plan, PlanGroup, PlanStep, StepKind, StepType } from './plan.js';
 export { OPERATOR_ACTIONS, RESOLVED_MANUALLY, type OperatorAction, type Parked } from './operator.js';

@@ -48,6 +48,14 @@ export function allSteps(plan: Plan): readonly PlanStep[] {
   return plan.items.flatMap(stepsOf);
 }
 
+/** The message steps that follow a local transaction without anything between them: what it owes, as far as its result tells. */
+export function owedAfter(plan: Plan, local: PlanStep): readonly { readonly step: string; readonly type: string }[] {
+  const steps = allSteps(plan);
+  const following = steps.slice(steps.findIndex(({ name }) => name === local.name) + 1);
+  const next = following.findIndex(({ type }) => type !== 'message');
+  return following.slice(0, next === -1 ? undefined : next).map(({ name, action }) => ({ step: name, type: action }));
+}
+
 /**
  * Where a plan turns from what can be taken back to what cannot: the index of its first item that is not compensatable, or its end.
  * A saga that is a step of another holds there until that other one has settled.

@@ -9,6 +9,7 @@ import type { Plan } from './plan.js';
  *     └──────────┘        ├─▶ parked (an undo that cannot succeed)
  *                └─▶ parked (a step after the pivot that cannot succeed)
  * parked ─▶ running | compensating (an operator lets it go on) | completed | compensated (an operator resolves it)
+ * running, as its first state, in the express lane: accepted and begun in one transaction
  * running ─▶ held ─▶ running | completed | compensating (a saga that is a step of another: done, and waits for that one to settle)
  * ```
  */

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import pg from 'pg';
 import { findFreePorts } from '../../src/dev/ports.js';
+import type { Lane } from '../../src/saga/lane.js';
 import { useDatabase, type DatabaseName } from './databases.js';
 import { openOffice, type Office } from './office.js';
 import { runMain, startMain, type MainProcess } from './processes.js';
@@ -25,9 +26,10 @@ const ROLES: readonly Role[] = ['participants', 'worker', 'api'];
 /**
  * Gives a test file the whole from its first test to its last hook, and fails it when a role does not end in order.
  *
+ * @param lane that its sagas take, where they can
  * @returns an object that may be used inside hooks and tests
  */
-export function useTown(name: string): Town {
+export function useTown(name: string, lane: Lane = 'workflow'): Town {
   const databases = {
     producer: useDatabase('producer'),
     inventory: useDatabase('inventory'),
@@ -50,6 +52,7 @@ export function useTown(name: string): Town {
       SETTLE_PROFILES_DATABASE_URL: databases.profiles.url,
       TEMPORAL_ADDRESS: process.env.SETTLE_TEST_TEMPORAL_ADDRESS!,
       SETTLE_TASK_QUEUE: `${name}-${randomUUID()}`,
+      SETTLE_LANE: lane,
       LOG_LEVEL: 'info',
     };
     const { code, output } = await runMain({ args: ['migrate', '--seed'], env, timeoutMs: 90_000 });

@@ -43,7 +43,15 @@ function completed(): Evidence {
     ledger: {
       sagas: [
         {
-          ...{ id: 's-1', tenantId: 'default', key: 'k-1', businessKey: 'o-1', state: 'completed', reason: null },
+          ...{
+            id: 's-1',
+            tenantId: 'default',
+            key: 'k-1',
+            businessKey: 'o-1',
+            state: 'completed',
+            reason: null,
+            isExpress: false,
+          },
           ...{ input: { orderId: 'o-1', ...BODY }, plan: PLAN },
         },
       ],
@@ -80,6 +88,15 @@ const found = (evidence: Evidence, expected?: Expectations): string[] => [
 
 test('sound evidence has no violations', () => {
   expect(check(completed())).toEqual([]);
+});
+
+test('a saga that the express lane has settled has no workflow, and any other has', () => {
+  const { ledger, ...rest } = completed();
+  const violated = (isExpress: boolean): string[] =>
+    check({ ...rest, ledger: { ...ledger, sagas: [{ ...ledger.sagas[0]!, isExpress }] }, workflows: [] }).map(
+      ({ invariant }) => invariant,
+    );
+  expect([violated(true), violated(false)]).toEqual([[], ['I5']]);
 });
 
 test.each<[string, string, (evidence: Mutable<Evidence>) => void]>([
@@ -139,6 +156,7 @@ test.each<[string, string, (evidence: Mutable<Evidence>) => void]>([
     ({ client }) => void client.responses.push({ ...client.responses[0]!, scenario: 'other-body' }),
   ],
   ['I22', 'another body stored', ({ ledger }) => void (ledger.sagas[0]!.input['currency'] = 'USD')],
+  ['I24', 'a workflow beside the express lane', ({ ledger }) => void (ledger.sagas[0]!.isExpress = true)],
   ['I24', 'two runs of one saga', ({ workflows }) => void workflows.push({ ...workflows[0]!, runId: 'r-2' })],
   ['I24', 'a workflow that outlives its saga', ({ workflows }) => void (workflows[0]!.status = 'RUNNING')],
   ['I29', 'a history that does not replay', ({ replays }) => void replays.push({ workflowId: 's-1', error: 'x' })],

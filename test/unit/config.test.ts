@@ -21,7 +21,7 @@ describe('what is unset', () => {
     expect(config).toMatchObject({
       ...{ host: '127.0.0.1', port: 3000, inventoryPort: 3001, accountsPort: 3002, profilesPort: 3006 },
       ...{ postgresPort: 3003, temporalPort: 3004, uiPort: 3005, dataDir: resolve('.settle') },
-      ...{ databaseUrl: undefined, backlog: 10_000, logLevel: 'info', apiKeys: new Map() },
+      ...{ databaseUrl: undefined, lane: 'workflow', backlog: 10_000, logLevel: 'info', apiKeys: new Map() },
       temporal: { address: undefined, namespace: 'default', taskQueue: 'settle', uiUrl: 'http://127.0.0.1:3005' },
     });
     expect(config.routes['inventory.deduct']).toEqual({

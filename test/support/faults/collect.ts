@@ -16,7 +16,7 @@ export async function collectLedger(pool: pg.Pool): Promise<LedgerRows> {
   const rows = async <T extends pg.QueryResultRow>(sql: string): Promise<T[]> => (await pool.query<T>(sql)).rows;
   return {
     sagas: await rows<SagaRow & pg.QueryResultRow>(`
-      select id, tenant_id as "tenantId", idempotency_key as key, business_key as "businessKey", state, reason, input,
+      select id, tenant_id as "tenantId", idempotency_key as key, business_key as "businessKey", state, reason, input, leased_until is not null as "isExpress",
              (select jsonb_agg(case when item ? 'parallel' then item -> 'parallel' else jsonb_build_array(item) end order by position)
                 from jsonb_array_elements(plan -> 'items') with ordinality as items (item, position)) as plan
         from settle.saga order by id`),

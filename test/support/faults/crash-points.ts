@@ -1,3 +1,4 @@
+import type { ExpressLedger } from '../../../activities/express-lane.js';
 import type { ActivityDependencies, SagaActivities } from '../../../activities/saga-activities.js';
 import type { SagaStarter } from '../../../src/api/saga-starter.js';
 import type { Ledger } from '../../../src/api/ledger.js';
@@ -30,8 +31,22 @@ export const CRASH_POINTS = {
   participants: ['inbox-before-commit', 'participant-before-answer'],
 } as const;
 
+/** Those that a saga of the express lane passes in the process that accepts it; some are the worker's in the other lane. */
+export const EXPRESS_CRASH_POINTS = [
+  'local-before-commit',
+  'express-before-accept',
+  'express-after-accept',
+  'dispatch-before-send',
+  'dispatch-after-answer',
+  'express-before-settle',
+  'express-after-settle',
+  'express-before-hand-over',
+  'express-after-hand-over',
+] as const;
+
 /** The name of a point. */
-export type CrashPoint = (typeof CRASH_POINTS)[keyof typeof CRASH_POINTS][number];
+export type CrashPoint =
+  (typeof CRASH_POINTS)[keyof typeof CRASH_POINTS][number] | (typeof EXPRESS_CRASH_POINTS)[number];
 
 /** What a process is armed with: comma-separated `name[@step][:nth[:ms]]`. */
 export interface Arms {
@@ -62,6 +77,7 @@ export function armedWrap(arms: Arms): Wrap {
     },
     localWorks: (port: ActivityDependencies['localWorks']) => wrapLocalWorks(port, pass),
     router: (port: Router) => wrapRouter(port, pass),
+    expressLedger: (port: ExpressLedger) => wrapExpress(port, pass),
     activities: (port: SagaActivities) => wrapActivities(port, pass),
     inbox: (port: Inbox) => wrapInbox(port, pass),
     participant: (port: Participant) => wrapParticipant(port, pass),
@@ -93,7 +109,7 @@ const ACTIONS: Readonly<Record<keyof Arms, (passage: Passage) => Promise<unknown
 };
 
 function parse(kind: keyof Arms, specs = ''): Trigger[] {
-  const known: readonly string[] = Object.values(CRASH_POINTS).flat();
+  const known: readonly string[] = [...Object.values(CRASH_POINTS).flat(), ...EXPRESS_CRASH_POINTS];
   return specs
     .split(',')
     .filter((spec) => spec !== '')
@@ -123,6 +139,23 @@ function wrapLedger(port: Ledger, pass: Pass, starters: readonly SagaStarter[]):
       await pass('api-after-start');
       return accepted;
     },
+  };
+}
+
+function wrapExpress(port: ExpressLedger, pass: Pass): ExpressLedger {
+  const passing =
+    <Given, Answer>(name: 'accept' | 'settle' | 'hand-over', work: (given: Given) => Promise<Answer>) =>
+    async (given: Given): Promise<Answer> => {
+      await pass(`express-before-${name}`);
+      const answer = await work(given);
+      await pass(`express-after-${name}`);
+      return answer;
+    };
+  return {
+    ...port,
+    accept: passing('accept', port.accept),
+    settle: passing('settle', port.settle),
+    handOver: passing('hand-over', port.handOver),
   };
 }
 

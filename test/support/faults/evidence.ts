@@ -78,6 +78,8 @@ export interface SagaRow {
   readonly businessKey: string;
   readonly state: string;
   readonly reason: { readonly code: string } | null;
+  /** Whether the express lane has settled it: then it never had a workflow. */
+  readonly isExpress: boolean;
   readonly input: Readonly<Record<string, unknown>>;
   /** The steps as pinned: a list of groups, each a list of names. */
   readonly plan: readonly (readonly PlannedStep[])[];

@@ -2,6 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describeViolations } from './checker.js';
+import type { Lane } from '../../../src/saga/lane.js';
 import { copyBuild, mutateBuild, type Build, type Mutation } from './dist.js';
 import type { Violation } from './evidence.js';
 import { startFaultServers, type FaultServers } from './fault-servers.js';
@@ -14,14 +15,20 @@ export interface FaultFixture {
   readonly servers: FaultServers;
   /** A build with a bug in it. */
   mutate(mutations: readonly Mutation[]): Promise<Build>;
+  /** Opens a run, which the caller closes. */
+  openRun(): Promise<Run>;
   /** Runs `work` in a run of its own, which is closed afterwards. */
   withRun<T>(work: (run: Run) => Promise<T>, build?: Build): Promise<T>;
   /** Brings a run into a situation and checks what is left of it. */
   provoke(provocation: Provocation, build?: Build): Promise<readonly Violation[]>;
 }
 
-/** Starts the servers before the first test of a file and ends them after its last. */
-export function useFaults(): FaultFixture {
+/**
+ * Starts the servers before the first test of a file and ends them after its last.
+ *
+ * @param lane that the sagas of every run take. @default 'workflow'
+ */
+export function useFaults(lane?: Lane): FaultFixture {
   let folder = '';
   let build: Build | undefined;
   let servers: FaultServers | undefined;
@@ -36,7 +43,7 @@ export function useFaults(): FaultFixture {
     await rm(folder, { recursive: true, force: true });
   });
   const withRun: FaultFixture['withRun'] = async (work, chosen) => {
-    const run = await openRun(servers!, chosen ?? build!);
+    const run = await openRun(servers!, chosen ?? build!, lane);
     try {
       return await work(run);
     } finally {
@@ -51,6 +58,7 @@ export function useFaults(): FaultFixture {
       return servers!;
     },
     mutate: (mutations) => mutateBuild(build!, join(folder, `mutant-${(mutants += 1)}`), mutations),
+    openRun: () => openRun(servers!, build!, lane),
     withRun,
     provoke: (provocation, chosen) => withRun(async (run) => run.verdict(await provocation(run)), chosen),
   };

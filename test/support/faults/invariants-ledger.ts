@@ -51,7 +51,7 @@ function outcomesAgree(
       const closed = (runs.get(saga.id) ?? []).filter(({ status }) => status !== 'RUNNING');
       const differing = closed.filter(({ status, outcome }) => status !== 'COMPLETED' || outcome !== saga.state);
       const problems: Violation[] = [];
-      if (differing.length > 0 || (retainsWorkflows && closed.length === 0)) {
+      if (differing.length > 0 || (retainsWorkflows && closed.length === 0 && !saga.isExpress)) {
         const shown = closed.map(({ status, outcome }) => `${status} ${outcome ?? ''}`).join(', ') || 'no closed run';
         problems.push(
           violation('I5', `'${saga.state}' in the ledger, ${shown} in Temporal`, {
@@ -165,6 +165,8 @@ function oneChain({ ledger, workflows }: Evidence): Violation[] {
     const saga = sagas.get(id);
     const open = runs.filter(({ status }) => status === 'RUNNING');
     if (!saga) return [violation('I24', 'a workflow without a saga', { ids: [id], rows: runs })];
+    if (saga.isExpress)
+      return [violation('I24', 'a workflow beside the express lane', { ids: [id], rows: [saga, ...runs] })];
     if (runs.length > 1) return [violation('I24', `${runs.length} runs for one saga`, { ids: [id], rows: runs })];
     if (TERMINAL.has(saga.state) && open.length > 0) {
       return [

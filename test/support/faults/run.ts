@@ -10,6 +10,7 @@ import { eventually } from '../eventually.js';
 import { check } from './checker.js';
 import { openJournal, readJournal } from './client-journal.js';
 import { collectBooks, collectEffects, collectInbox, collectLedger, type Databases } from './collect.js';
+import type { Lane } from '../../../src/saga/lane.js';
 import type { Arms } from './crash-points.js';
 import type { Build } from './dist.js';
 import type { Evidence, Expectations, Violation } from './evidence.js';
@@ -60,8 +61,12 @@ const ROLE_MAIN = join(ROOT, 'test', 'support', 'faults', 'role-main.ts');
 
 let runs = 0;
 
-/** Prepares a run; nothing of the system under test is started yet. */
-export async function openRun(servers: FaultServers, build: Build): Promise<Run> {
+/**
+ * Prepares a run; nothing of the system under test is started yet.
+ *
+ * @param lane that its sagas take
+ */
+export async function openRun(servers: FaultServers, build: Build, lane: Lane = 'workflow'): Promise<Run> {
   const name = `run_${process.pid}_${(runs += 1)}`;
   const folder = await mkdtemp(join(tmpdir(), 'settle-faults-'));
   const urls = await createRunDatabases(servers, name);
@@ -84,6 +89,7 @@ export async function openRun(servers: FaultServers, build: Build): Promise<Run>
     TEMPORAL_ADDRESS: servers.temporal.address,
     SETTLE_TASK_QUEUE: name,
     SETTLE_ROUTES: routes,
+    SETTLE_LANE: lane,
     SETTLE_DATA_DIR: folder,
     LOG_LEVEL: 'info',
   };

@@ -1,0 +1,64 @@
+import type { Logger } from 'pino';
+import { createExpressLane, type ExpressLane, type ExpressLedger } from '../activities/express-lane.js';
+import { createSagaActivities } from '../activities/saga-activities.js';
+import { definitions } from '../workflows/definitions.js';
+import type { SagaStarter } from './api/saga-starter.js';
+import type { Config } from './config.js';
+import { acceptExpress, handOver, mayPassTurn, settleExpress } from './db/express.js';
+import { createPool } from './db/pool.js';
+import { localWorks } from './local-works.js';
+import { contractsOf } from './saga/contracts.js';
+import type { SagaDefinition } from './saga/define-saga.js';
+import { expressOf } from './saga/lane.js';
+import type { Wrap } from './saga/wrap.js';
+import { createRouter } from './transports/router.js';
+import type { Routes } from './transports/transport.js';
+
+/** What the express lane of a process is made of. */
+export interface ExpressDependencies {
+  readonly config: Config;
+  readonly starter: Pick<SagaStarter, 'startSoon'>;
+  readonly logger: Logger;
+  readonly wrap: Wrap;
+}
+
+/**
+ * Opens the express lane beside an API, over connections of its own. What goes over a broker takes the workflow lane: its answer
+ * comes to another process, and later.
+ */
+export function startExpress({ config, starter, logger, wrap }: ExpressDependencies): ExpressLane {
+  const ofLane = expressOf(definitions, config.lane).filter((definition) =>
+    isAnsweredAtOnce(definition, config.routes),
+  );
+  const onIdleError = (err: Error): void =>
+    logger.warn({ err }, 'an idle connection of the express lane broke; another takes its place');
+  const pool = createPool(config.databaseUrl!, {
+    ...{ name: 'settle-express', onIdleError, plansOnce: true, pipelines: true },
+  });
+  const router = wrap('router', createRouter(config.routes));
+  const works = wrap('localWorks', localWorks());
+  const ledger: ExpressLedger = {
+    accept: (start) => acceptExpress(pool, start),
+    mayPassTurn: (sagaId) => mayPassTurn(pool, sagaId),
+    settle: (ends) => settleExpress(pool, ends),
+    handOver: (given) => handOver(pool, given),
+  };
+  const lane = createExpressLane({
+    ...{ definitions: ofLane, router, localWorks: works, ledger: wrap('expressLedger', ledger) },
+    activities: wrap('activities', createSagaActivities({ pool, router, definitions, localWorks: works })),
+    startSoon: starter.startSoon,
+    onError: (err, message) => logger.warn({ err }, message),
+  });
+  return {
+    ...lane,
+    stop: async () => {
+      await lane.stop();
+      await Promise.all([router.close(), pool.end()]);
+    },
+  };
+}
+
+/** A type without a route counts as one that is: its sagas are handed over, and their workflows say what is missing. */
+function isAnsweredAtOnce(definition: SagaDefinition, routes: Routes): boolean {
+  return [...contractsOf([definition]).keys()].every((type) => (routes[type]?.transport ?? 'http') === 'http');
+}

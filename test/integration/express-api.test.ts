@@ -1,0 +1,81 @@
+import { randomUUID } from 'node:crypto';
+import { useDatabase } from '../support/databases.js';
+import { eventually } from '../support/eventually.js';
+import { openLane, startParticipant, type AnsweringParticipant, type TestLane } from '../support/express.js';
+import { GOOD_ORDER, postOrder, seed, startTestApi, type TestApi } from '../support/api.js';
+
+const database = useDatabase('producer');
+let participant: AnsweringParticipant;
+let lane: TestLane;
+let api: TestApi;
+
+beforeAll(async () => {
+  participant = await startParticipant();
+  lane = openLane(database.url, participant.url);
+  api = await startTestApi(database.url, { express: lane });
+  await seed(api.pool);
+});
+afterAll(async () => {
+  await api.stop();
+  await lane.stop();
+  await participant.close();
+});
+afterEach(() => {
+  participant.answers.clear();
+});
+
+const WAIT = { prefer: 'wait=5' };
+
+async function sagaOf(sagaId: string): Promise<Record<string, unknown>> {
+  return (await (await fetch(`${api.url}/v1/sagas/${sagaId}`)).json()) as Record<string, unknown>;
+}
+
+test('the first answer carries the order, and a saga that goes well never has a workflow', async () => {
+  const answer = await postOrder(api.url, { headers: WAIT });
+  const order = (await answer.json()) as { sagaId: string };
+  expect([answer.status, order]).toEqual([201, expect.objectContaining({ status: 'placed', total: 2_500 })]);
+  await eventually(async () => {
+    expect(await sagaOf(order.sagaId)).toMatchObject({
+      state: 'completed',
+      steps: [
+        { name: 'order', status: 'done', attempts: 1 },
+        { name: 'stock', status: 'done', attempts: 1 },
+        { name: 'payment', status: 'done', attempts: 1 },
+      ],
+    });
+  });
+  expect(api.starter.started).toEqual([]);
+});
+
+test('a client that waits learns of a refusal from the same answer, and so does one that asks again', async () => {
+  const request = { key: randomUUID(), headers: WAIT, body: { ...GOOD_ORDER, customerId: 'nobody' } };
+  for (const replayed of [null, 'true']) {
+    const answer = await postOrder(api.url, request);
+    expect([answer.status, await answer.json()]).toEqual([
+      409,
+      expect.objectContaining({
+        reason: { code: 'unknown-customer', message: expect.anything() as string, step: 'order' },
+      }),
+    ]);
+    expect([null, answer.headers.get('idempotent-replayed')]).toContain(replayed);
+  }
+});
+
+test('promise 2: the same key brings the same saga, and with another body it is refused', async () => {
+  const key = randomUUID();
+  const answers = await Promise.all(Array.from({ length: 10 }, () => postOrder(api.url, { key })));
+  const bodies = await Promise.all(answers.map(async (answer) => JSON.stringify([answer.status, await answer.json()])));
+  expect(new Set(bodies).size).toBe(1);
+  expect((await postOrder(api.url, { key, body: { ...GOOD_ORDER, customerId: 'c-2' } })).status).toBe(422);
+});
+
+test('metrics say how many sagas went through the lane, and why others did not', async () => {
+  participant.answers.set('accounts.debit', { status: 409, body: { code: 'no', detail: 'not today' } });
+  await postOrder(api.url);
+  await eventually(async () => {
+    const text = await (await fetch(`${api.url}/metrics`)).text();
+    expect(text).toMatch(/^settle_express_sagas_total\{type="place-order",ending="completed"\} [1-9]/m);
+    expect(text).toMatch(/^settle_express_sagas_total\{type="place-order",ending="refused"\} 1$/m);
+    expect(text).toMatch(/^settle_express_sagas_total\{type="place-order",ending="rejected"\} 1$/m);
+  });
+});

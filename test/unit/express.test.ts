@@ -1,0 +1,137 @@
+import { z } from 'zod';
+import { createGate } from '../../activities/express-gate.js';
+import { countLease } from '../../activities/express-ride.js';
+import { createSettleLine } from '../../activities/settle-line.js';
+import type { ExpressEnd } from '../../src/db/express.js';
+import { defineSaga, type SagaOptions } from '../../src/saga/define-saga.js';
+import { SagaDefinitionError } from '../../src/saga/errors.js';
+import { defineEvent } from '../../src/saga/event-contract.js';
+import { expressOf } from '../../src/saga/lane.js';
+import { inventory } from '../../src/messages/inventory.js';
+import { definitions } from '../../workflows/definitions.js';
+
+const OPTIONS: SagaOptions<object> = { input: z.object({}), businessKey: () => 'key', lane: 'express' };
+const WORK = { local: 'notes.write' };
+const UNDO = { undo: { local: 'notes.erase' } };
+const stock = (): { orderId: string; items: { sku: string; quantity: number }[] } => ({
+  orderId: 'o-1',
+  items: [{ sku: 'book', quantity: 1 }],
+});
+
+test('a definition of local and message steps may ask for the express lane; without that it has the other', () => {
+  const saga = defineSaga('a', OPTIONS).local('note', WORK, UNDO).message('stock', inventory.deduct, stock).build();
+  expect(saga.lane).toBe('express');
+  const { lane } = defineSaga('b', { ...OPTIONS, lane: undefined })
+    .local('note', WORK, UNDO)
+    .build();
+  expect(lane).toBe('workflow');
+});
+
+test.each<[string, () => unknown]>([
+  ['that begins with a message', () => defineSaga('a', OPTIONS).message('stock', inventory.deduct, stock).build()],
+  [
+    'whose first step has a guard',
+    () =>
+      defineSaga('a', OPTIONS)
+        .local('note', WORK, { ...UNDO, when: () => true })
+        .build(),
+  ],
+  [
+    'that waits for an event',
+    () =>
+      defineSaga('a', OPTIONS)
+        .local('note', WORK, UNDO)
+        .wait('approval', { event: defineEvent('approved', z.object({})), timeout: '1m' })
+        .build(),
+  ],
+])('a definition %s cannot, and is told what the lane can hold', (_, build) => {
+  expect(build).toThrow(SagaDefinitionError);
+  expect(build).toThrow(/the express lane holds a local step without 'when' first, and only message and local steps/);
+});
+
+test('an installation that prefers the express lane gets it for every saga that can run in it', () => {
+  const typesIn = (lane: 'workflow' | 'express'): string[] => expressOf(definitions, lane).map(({ type }) => type);
+  expect(typesIn('workflow')).toEqual([]);
+  expect(typesIn('express')).toEqual(['place-order', 'pay-invoice', 'register-user']);
+});
+
+test('the gate rests after five in a row had trouble, lets one a second try, and opens when one goes well', () => {
+  let now = 0;
+  const gate = createGate(() => now);
+  const ride = (end: 'well' | 'troubled' | 'neither'): string => {
+    const closed = gate.enter();
+    if (closed) return closed;
+    gate.leave(end);
+    return end;
+  };
+  for (let n = 0; n < 4; n += 1) ride('troubled');
+  // a refusal says nothing of a participant's health, in either direction
+  expect([ride('neither'), ride('troubled'), ride('well')]).toEqual(['neither', 'troubled', 'resting']);
+  now = 1_000;
+  expect([ride('troubled'), ride('well')]).toEqual(['troubled', 'resting']);
+  now = 2_000;
+  expect([ride('well'), ride('well'), ride('troubled'), ride('well')]).toEqual(['well', 'well', 'troubled', 'well']);
+});
+
+test('the gate bounds how many are inside', () => {
+  const gate = createGate();
+  const entered = Array.from({ length: 600 }, () => gate.enter());
+  expect(entered.filter((closed) => closed === undefined)).toHaveLength(512);
+  expect(entered.at(-1)).toBe('full');
+  gate.leave('neither');
+  expect(gate.enter()).toBeUndefined();
+});
+
+/** A settle line whose statements end when the test says so. */
+function openLine(): {
+  settle: (id: string) => Promise<boolean>;
+  batches: string[][];
+  answer: (ids?: string[]) => void;
+} {
+  const batches: string[][] = [];
+  const open: { resolve: (ids: ReadonlySet<string>) => void; reject: (error: Error) => void }[] = [];
+  const line = createSettleLine((ends: readonly ExpressEnd[]) => {
+    batches.push(ends.map(({ sagaId }) => sagaId));
+    return new Promise((resolve, reject) => open.push({ resolve, reject }));
+  });
+  return {
+    settle: (sagaId) => line.settle({ sagaId, answers: [] }),
+    batches,
+    answer: (ids) => {
+      const statement = open.shift()!;
+      if (ids) statement.resolve(new Set(ids));
+      else statement.reject(new Error('the ledger is away'));
+    },
+  };
+}
+
+test('a saga that is done alone is settled at once, those that come meanwhile together', async () => {
+  const { settle, batches, answer } = openLine();
+  const first = settle('a');
+  expect(batches).toEqual([['a']]);
+  const others = [settle('b'), settle('c')];
+  answer(['a']);
+  expect(await first).toBe(true);
+  expect(batches).toEqual([['a'], ['b', 'c']]);
+  answer(['c']);
+  expect(await Promise.all(others)).toEqual([false, true]);
+});
+
+test('a statement that fails fails those in it, and the next ones are settled', async () => {
+  const { settle, batches, answer } = openLine();
+  const first = settle('a');
+  const second = settle('b');
+  answer();
+  await expect(first).rejects.toThrow('the ledger is away');
+  expect(batches).toEqual([['a'], ['b']]);
+  answer(['b']);
+  expect(await second).toBe(true);
+  const third = settle('c');
+  answer(['c']);
+  expect(await third).toBe(true);
+});
+
+test('a lease has time only for what ends before it does', () => {
+  const hasTimeFor = countLease(4_000);
+  expect([hasTimeFor(3_000), hasTimeFor(4_001)]).toEqual([true, false]);
+});
