@@ -10,6 +10,18 @@ test('a healthy saga runs its steps in order, then completes', async () => {
   });
 });
 
+test('every message of a saga, and every undo, goes out under the trace that it was accepted with', async () => {
+  const [script, traceparent] = [
+    { 'third/do': ['rejected'] } as const,
+    '00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01',
+  ];
+  await withSaga({ definition: linearSaga, script, start: { traceparent } }, async ({ activities, end }) => {
+    expect(await end).toMatchObject({ outcome: 'compensated' });
+    expect(activities.traces.length).toBeGreaterThan(2);
+    expect(new Set(activities.traces)).toEqual(new Set([traceparent]));
+  });
+});
+
 test('a rejected step is not undone, those before it are, in reverse order', async () => {
   await withSaga({ definition: linearSaga, script: { 'third/do': ['rejected'] } }, async ({ activities, end }) => {
     expect(await end).toMatchObject({ outcome: 'compensated', reason: { code: 'test-rejected', step: 'third' } });

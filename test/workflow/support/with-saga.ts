@@ -112,7 +112,7 @@ async function workerOf(
   { sagaId: taskQueue, activities }: Pick<Running, 'sagaId' | 'activities'>,
   workflowBundle: WorkflowBundleWithSourceMap,
 ): Promise<Worker> {
-  const { log: _, attempts: __, reasons: ___, payloads: ____, ...ports } = activities;
+  const { log: _, attempts: __, reasons: ___, payloads: ____, traces: _____, ...ports } = activities;
   return Worker.create({
     connection,
     taskQueue,
