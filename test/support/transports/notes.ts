@@ -5,7 +5,6 @@ import { openBroker } from '../../../src/brokers/open-broker.js';
 import { decodeCloudEvent } from '../../../src/brokers/cloud-event.js';
 import type { IncomingMessage } from '../../../src/brokers/broker.js';
 import type { TestBroker } from './test-broker.js';
-import { READER } from './routes.js';
 
 /** A note: the nth of a key. */
 export interface Note {
@@ -44,16 +43,19 @@ export async function readNotesOverHttp(): Promise<NoteReaders> {
   };
 }
 
+/** Of its own: RocketMQ keeps for each group whether it is ordered. */
+const GROUP = 'contract-notes';
+
 /** Two consumers of one group, each on a connection of its own, who keep the order of each key. */
 export async function readNotes({ name, url, prepare }: TestBroker, from: string): Promise<NoteReaders> {
-  await prepare([{ name: from, groups: [READER], ordered: true }]);
+  await prepare([{ name: from, groups: [GROUP], ordered: true }]);
   const notes: Note[] = [];
   const busy = new Set<number>();
   const brokers = await Promise.all([openBroker(name, url), openBroker(name, url)]);
   await brokers[0]!.declare({ name: from, ordered: true });
   const readers = brokers.map((broker, reader) =>
     broker.subscribe({
-      ...{ from, group: READER, ordered: true, onTrouble: () => undefined },
+      ...{ from, group: GROUP, ordered: true, onTrouble: () => undefined },
       handle: (message) => {
         notes.push(noteOf(message, broker.attributePrefix));
         busy.add(reader);
