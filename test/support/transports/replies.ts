@@ -63,6 +63,7 @@ const orphanedAnswer: Guarantee = {
     const doomed = await scene.start('worker', { CRASH: 'dispatch-after-answer@stock:1' });
     const saga = await place(scene);
     await scene.run.supervisor.awaitCrash(doomed, 'dispatch-after-answer');
+    expect(scene.run.supervisor.faults.at(-1)?.proof).toContain('exit signal 9');
     await scene.start('participants');
     await eventually(async () => {
       const { rows } = await scene.run.databases.inventory.query('select from inventory.inbox where saga_id = $1', [

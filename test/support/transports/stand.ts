@@ -90,6 +90,10 @@ async function openScene(run: Run, going: Going & { readonly suffix: string }): 
   const start: Scene['start'] = async (role, arms) => {
     const process = await run.start(role, arms);
     running.push(process);
+    // one that is armed is not waited for by the run, as it may die first; but its crash is, and not for long
+    await eventually(() => expect(process.output().includes('"msg":"ready"') || !process.isRunning()).toBe(true), {
+      timeoutMs: 60_000,
+    });
     return process;
   };
   const stopAll = async (processes: readonly Supervised[]): Promise<void> => {

@@ -164,6 +164,7 @@ const shutdown: Guarantee = {
   says: 'workers and participants that are replaced under load, as a deployment does, lose and repeat nothing',
   check: async ({ stand, scene }) => {
     await scene.run.untilQuiet();
+    // over HTTP a participant is replaced behind a proxy of the operator's; here its address would not answer meanwhile
     const roles = stand.name === 'http' ? (['worker'] as const) : (['participants', 'worker'] as const);
     const repeated = async (): Promise<number> => {
       const counts = [await scene.inbox('inventory'), await scene.inbox('accounts')];
