@@ -18,10 +18,8 @@ export interface Far {
 
 /** Starts it. @throws Error when it ends instead */
 export async function startFar(options: FarSideOptions): Promise<Far> {
-  const hooks = join(import.meta.dirname, '../support/typescript.js');
-  const child = fork(join(import.meta.dirname, 'far-side.ts'), [JSON.stringify(options)], {
-    execArgv: ['--import', hooks],
-  });
+  // with this process's own flags, so that `--cpu-prof` shows both sides
+  const child = fork(join(import.meta.dirname, 'far-side.ts'), [JSON.stringify(options)]);
   const ended = once(child, 'exit');
   const next = async (): Promise<FarAnswer> => {
     const answer = once(child, 'message') as Promise<[FarAnswer]>;

@@ -1,4 +1,3 @@
-import type pg from 'pg';
 import { pino } from 'pino';
 import { startRelay } from '../../activities/relay.js';
 import { startReplies } from '../../activities/replies.js';
@@ -19,7 +18,6 @@ export const INSTALLATION = 'bench';
 
 /** Settle's own side, as a worker wires it, but for Temporal, which the outbox needs only when something is wrong. */
 export interface Near {
-  readonly pool: pg.Pool;
   stop(): Promise<void>;
 }
 
@@ -55,7 +53,6 @@ export async function startNear({ databaseUrl: url, routes, brokers: urls }: Nea
     listen: (onWake) => listen({ url, channel: OUTBOX_CHANNEL, onWake }),
   });
   return {
-    pool,
     stop: async () => {
       await relay.stop();
       await replies.stop();

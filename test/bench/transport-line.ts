@@ -1,10 +1,9 @@
+import pg from 'pg';
 import type { BrokerName } from '../../src/brokers/broker.js';
 import { openBroker } from '../../src/brokers/open-broker.js';
-import { createPool } from '../../src/db/pool.js';
 import { startBroker, type BrokerServer, type PreparedDestination } from '../../src/dev/brokers/brokers.js';
 import { deadLettersOf } from '../../src/participant/index.js';
 import { replyAddressOf } from '../../src/saga/envelope.js';
-import type pg from 'pg';
 import { startFar, type Far } from './far.js';
 import { note } from './far-notes.js';
 import type { Places } from './far-side.js';
@@ -13,6 +12,7 @@ import { openHttpYardstick, openYardstick, type Yardstick } from './yardstick.js
 
 /** One transport from end to end: Settle and a participant, and the yardstick beside them. */
 export interface Line {
+  readonly name: 'http' | BrokerName;
   /** Of Settle's database. */
   readonly near: pg.Pool;
   /** Of the participant's database. */
@@ -61,9 +61,11 @@ export async function openLine(name: 'http' | BrokerName, { urls, ...options }: 
       brokers: server ? { [server.name]: server.url } : {},
     });
     closing.push(() => near.stop());
-    const books = createPool(urls.far, { name: 'bench-books' });
-    closing.push(() => books.end());
-    return { near: near.pool, books, far, yardstick, close };
+    // of our own, and patient: it is not to fail where Settle is only slow
+    const pools = [urls.near, urls.far].map((connectionString) => new pg.Pool({ connectionString }));
+    closing.push(() => Promise.all(pools.map((pool) => pool.end())));
+    const [sender, books] = pools as [pg.Pool, pg.Pool];
+    return { name, near: sender, books, far, yardstick, close };
   } catch (error) {
     await close();
     throw error;

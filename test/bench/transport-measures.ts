@@ -14,13 +14,14 @@ interface Rates {
 }
 
 /** Measures one transport; throws when a message was lost or applied twice. */
-export async function measureTransport(name: string, line: Line, options: BenchOptions): Promise<readonly Measure[]> {
+export async function measureTransport(line: Line, options: BenchOptions): Promise<readonly Measure[]> {
+  const { name } = line;
   const messages = options.number('messages', 2_000);
   // unmeasured: connections are opened, code is compiled
-  await measureRound(line, Math.ceil(messages / 4), 'warm-up');
+  await measureRound(line, Math.ceil(messages / 4), `${name} warm-up`);
   const rounds: Rates[] = [];
   for (let round = 1; round <= options.number('rounds', 3); round++) {
-    const rates = await measureRound(line, messages, `round-${round}`);
+    const rates = await measureRound(line, messages, `${name} round ${round}`);
     rounds.push(rates);
     const [settle, oneWay, asked] = [rates.settle, rates.oneWay, rates.asked].map((rate) => rate.toFixed(0));
     options.progress(`${name}, round ${round}: Settle ${settle}/s, one way ${oneWay}/s, row and answer ${asked}/s`);
@@ -108,7 +109,7 @@ interface Books {
 /** Nothing lost, nothing twice; and Settle says of each that it is delivered. */
 async function checkBooks({ books, near }: Line, { table, batch, messages }: Books): Promise<void> {
   const { rows } = await books.query<{ rows: number; keys: number }>(
-    `select count(*) as rows, count(distinct effect_key) as keys from ${table} where batch = $1`,
+    `select count(*)::int as rows, count(distinct effect_key)::int as keys from ${table} where batch = $1`,
     [batch],
   );
   const { rows: written, keys } = rows[0]!;
@@ -124,27 +125,29 @@ async function measureLoad(
   line: Line,
   { perSecond, seconds }: { readonly perSecond: number; readonly seconds: number },
 ): Promise<readonly number[]> {
+  const batch = `${line.name} load`;
   const messages = Math.ceil(perSecond * seconds);
   const begunAt = performance.now();
   const sending = Array.from({ length: messages }, async (_, index) => {
     await pause(Math.max(0, begunAt + (index * 1_000) / perSecond - performance.now()));
-    return sendTimed(line, 'load');
+    return sendTimed(line, batch);
   });
   const committed = await Promise.all(sending);
   await untilSettled(line);
-  await checkBooks(line, { table: 'bench.note', batch: 'load', messages });
+  await checkBooks(line, { table: 'bench.note', batch, messages });
   return waitsOf(line, committed);
 }
 
 /** One message at a time, the next a while after the last is delivered. */
 async function measureIdle(line: Line, messages: number): Promise<readonly number[]> {
+  const batch = `${line.name} idle`;
   const committed: Committed[] = [];
   for (let sent = 0; sent < messages; sent++) {
-    committed.push(await sendTimed(line, 'idle'));
+    committed.push(await sendTimed(line, batch));
     await untilSettled(line);
     await pause(20 + Math.random() * 30);
   }
-  await checkBooks(line, { table: 'bench.note', batch: 'idle', messages });
+  await checkBooks(line, { table: 'bench.note', batch, messages });
   return waitsOf(line, committed);
 }
 

@@ -6,7 +6,7 @@ import { loadConfig } from '../../src/config.js';
 import { migrate } from '../../src/db/migrate.js';
 import { whyNoBroker } from '../../src/dev/brokers/brokers.js';
 import { findFreePorts } from '../../src/dev/ports.js';
-import { startPostgres, type PostgresServer } from '../../src/dev/postgres.js';
+import { startPostgres } from '../../src/dev/postgres.js';
 import { migrateParticipant } from '../../src/participant/index.js';
 import { benchSchema } from './far-notes.js';
 import type { BenchOptions, Measure } from './measure.js';
@@ -35,15 +35,21 @@ const TRANSPORTS = ['http', ...BROKER_NAMES] as const;
 export async function benchTransports(options: BenchOptions): Promise<readonly Measure[]> {
   const dataDir = mkdtempSync(join(tmpdir(), 'settle-bench-'));
   chmodSync(dataDir, 0o755);
-  const databases = TRANSPORTS.flatMap((name) => [`settle_${name}`, `bench_${name}`]);
   const onSpawn = endWithThisProcess();
-  const postgres = await startPostgres({ dataDir, port: await findFreePorts(1), databases, onSpawn });
+  const postgres = await startPostgres({
+    dataDir,
+    port: await findFreePorts(1),
+    databases: ['settle', 'bench'],
+    onSpawn,
+  });
+  const urls = { near: postgres.url('settle'), far: postgres.url('bench') };
   const measures: Measure[] = [];
   const missing: string[] = [];
   try {
+    await Promise.all([migrate(urls.near), migrateParticipant(urls.far, benchSchema)]);
     for (const name of chosen(options)) {
       const why = name === 'http' ? undefined : await whyNoBroker(name, loadConfig().cacheDir);
-      if (why === undefined) measures.push(...(await benchOne(name, { postgres, dataDir, options, onSpawn })));
+      if (why === undefined) measures.push(...(await benchOne(name, { urls, dataDir, options, onSpawn })));
       else missing.push(`NOT MEASURED: ${why}`);
       if (why !== undefined) options.progress(missing.at(-1)!);
     }
@@ -56,7 +62,7 @@ export async function benchTransports(options: BenchOptions): Promise<readonly M
 }
 
 interface Place {
-  readonly postgres: PostgresServer;
+  readonly urls: { readonly near: string; readonly far: string };
   readonly dataDir: string;
   readonly options: BenchOptions;
   readonly onSpawn: (pid: number) => void;
@@ -64,14 +70,12 @@ interface Place {
 
 async function benchOne(
   name: 'http' | BrokerName,
-  { postgres, dataDir, options, onSpawn }: Place,
+  { urls, dataDir, options, onSpawn }: Place,
 ): Promise<readonly Measure[]> {
-  const urls = { near: postgres.url(`settle_${name}`), far: postgres.url(`bench_${name}`) };
-  await Promise.all([migrate(urls.near), migrateParticipant(urls.far, benchSchema)]);
   options.progress(`${name}: starting`);
   const line = await openLine(name, { urls, dataDir, cacheDir: loadConfig().cacheDir, onSpawn });
   try {
-    return await measureTransport(name, line, options);
+    return await measureTransport(line, options);
   } finally {
     await line.close();
   }
