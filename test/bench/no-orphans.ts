@@ -12,10 +12,10 @@ export function endWithThisProcess(): (pid: number) => void {
   return (pid) => void pids.add(pid);
 }
 
-/** PostgreSQL lets go of its shared memory at this signal; the others, whose data nobody wants any more, end by it as well. */
 function end(pid: number): void {
   try {
-    process.kill(pid, 'SIGQUIT');
+    // nobody is connected any more, so that PostgreSQL ends by it as well; SIGQUIT would only have Java print its threads
+    process.kill(pid, 'SIGTERM');
   } catch {
     // it has ended as it should
   }
