@@ -2,14 +2,14 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Connection } from 'rabbitmq-client';
-import { BrokerError } from '../../src/brokers/broker.js';
+import type { BrokerError } from '../../src/brokers/broker.js';
 import type { Broker, BrokerMessage, Consumption, IncomingMessage, Subscription } from '../../src/brokers/broker.js';
 import { createRabbitMq } from '../../src/brokers/rabbitmq.js';
-import { startRabbitMq } from '../../src/dev/brokers/rabbitmq.js';
-import type { RunningRabbitMq } from '../../src/dev/brokers/rabbitmq.js';
+import { startRabbitMq, type RunningRabbitMq } from '../../src/dev/brokers/rabbitmq.js';
 import { findFreePorts } from '../../src/dev/ports.js';
 import { eventually } from '../support/eventually.js';
 import { describeWhere } from '../support/transports/where-broker-is.js';
+import { errorOf, gate, names } from './rabbitmq-kit.js';
 
 const describeHere = await describeWhere('rabbitmq');
 
@@ -67,10 +67,6 @@ describeHere('with RabbitMQ', () => {
     for (const id of ids) await publish(id);
   }
 
-  function names(count: number, prefix = 'm'): string[] {
-    return Array.from({ length: count }, (_, index) => `${prefix}-${index}`);
-  }
-
   /** Consumes, and keeps the ids in the order in which they came. */
   async function collect(
     options: Partial<Subscription> & { readonly by?: Broker } = {},
@@ -91,22 +87,6 @@ describeHere('with RabbitMQ', () => {
     });
     await consumption.ready;
     return { consumption, ids, came };
-  }
-
-  /** Holds whoever passes until it is opened. */
-  function gate(): { readonly passed: Promise<void>; readonly open: () => void } {
-    let open = (): void => undefined;
-    const passed = new Promise<void>((resolve) => (open = resolve));
-    return { passed, open };
-  }
-
-  async function errorOf(work: Promise<unknown>): Promise<BrokerError> {
-    const error: unknown = await work.then(
-      () => undefined,
-      (cause: unknown) => cause,
-    );
-    expect(error).toBeInstanceOf(BrokerError);
-    return error as BrokerError;
   }
 
   describe('publishing', () => {
