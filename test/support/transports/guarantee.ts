@@ -17,11 +17,16 @@ export interface Guarantee {
   readonly check: (site: Site) => Promise<void>;
   /** Whether it is about brokers alone. @default false */
   readonly overBrokersOnly?: boolean;
+  /** Where it cannot be brought about: a single Kafka asks for no more replicas than it has, and dies of a full disk. @default false */
+  readonly notOverKafka?: boolean;
 }
 
 /** Those of them that a transport has to keep. */
 export function guaranteesOf(all: readonly Guarantee[], { name }: Pick<Stand, 'name'>): readonly Guarantee[] {
-  return all.filter(({ overBrokersOnly = false }) => name !== 'http' || !overBrokersOnly);
+  return all.filter(
+    ({ overBrokersOnly = false, notOverKafka = false }) =>
+      (name !== 'http' || !overBrokersOnly) && (name !== 'kafka' || !notOverKafka),
+  );
 }
 
 /** How long a saga in trouble may take. */

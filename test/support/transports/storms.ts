@@ -141,6 +141,7 @@ const outage: Guarantee = {
 const full: Guarantee = {
   says: 'a broker that takes nothing, as it is full, has taken nothing: its messages are not sent, and settle later',
   overBrokersOnly: true,
+  notOverKafka: true,
   check: async ({ stand, scene }) => {
     await stand.broker.fill(true);
     const saga = await scene.run.order('completes');

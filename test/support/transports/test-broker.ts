@@ -1,7 +1,6 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { Connection, incrementalAlterConfigsV1 } from '@platformatic/kafka';
 import { BROKER_NAMES, type Broker, type BrokerName } from '../../../src/brokers/broker.js';
 import { openBroker } from '../../../src/brokers/open-broker.js';
 import { createRedisConnection } from '../../../src/brokers/redis-connection.js';
@@ -28,7 +27,7 @@ export interface TestBroker {
   kill(): Promise<void>;
   /** Starts it where it was, on the data that it had. */
   restart(): Promise<void>;
-  /** Lets it take no messages, as one without memory, room or replicas does; or lets it take them again. */
+  /** Lets it take no messages, as one without memory or room does; or lets it take them again. */
   fill(isFull: boolean): Promise<void>;
   /** Ends it, and its files. */
   remove(): Promise<void>;
@@ -98,26 +97,15 @@ async function start(name: BrokerName, place: Place): Promise<Fillable> {
     }
     case 'kafka': {
       const server = await startBroker(name, place);
-      return { ...server, fill: (isFull) => demandReplicas(server.url, isFull ? '2' : '1') };
+      return {
+        ...server,
+        fill: () => Promise.reject(new Error('a single Kafka cannot be made full but by a full disk')),
+      };
     }
     case 'redis': {
       const server = await startBroker(name, place);
       return { ...server, fill: (isFull) => limitRedis(server.url, isFull ? '1' : '0') };
     }
-  }
-}
-
-/** A single Kafka has one replica of each partition: when two are asked for, it confirms nothing. */
-async function demandReplicas(url: string, count: string): Promise<void> {
-  const [host = '', port = ''] = url.split(':');
-  const connection = new Connection('settle-test');
-  await connection.connect(host, Number(port));
-  try {
-    const configs = [{ name: 'min.insync.replicas', configOperation: 0 as const, value: count }];
-    // of the whole cluster: no broker's name
-    await incrementalAlterConfigsV1.api.async(connection, [{ resourceType: 4, resourceName: '', configs }], false);
-  } finally {
-    await connection.close();
   }
 }
 
