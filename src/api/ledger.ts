@@ -21,7 +21,8 @@ import {
   listSagas,
   ping,
 } from '../db/saga-queries.js';
-import { acceptSaga, countWaiting, requestCancel } from '../db/saga-store.js';
+import { requestCancel } from '../db/saga-cancel.js';
+import { acceptSaga, countWaiting } from '../db/saga-store.js';
 
 const QUERIES = {
   acceptSaga,

@@ -4,7 +4,8 @@ import { childSagaId, holdChild, lookAtChild, takeChildBack, type NewChild } fro
 import { lockParked, parkedSteps } from '../../src/db/parked-queries.js';
 import { createPool, withTransaction } from '../../src/db/pool.js';
 import { settleSaga } from '../../src/db/saga-end.js';
-import { acceptSaga, recordState, requestCancel } from '../../src/db/saga-store.js';
+import { requestCancel } from '../../src/db/saga-cancel.js';
+import { acceptSaga, recordState } from '../../src/db/saga-store.js';
 import { FencedError } from '../../src/saga/errors.js';
 import { isSagaId, type EffectId } from '../../src/saga/ids.js';
 import { placeFirstOrderSaga } from '../../workflows/first-orders.js';

@@ -1,7 +1,7 @@
 import type { ExpressLedger } from '../../activities/express-lane.js';
 import { settleExpress } from '../../src/db/express.js';
 import { claimDueSagas } from '../../src/db/saga-scan.js';
-import { requestCancel } from '../../src/db/saga-store.js';
+import { requestCancel } from '../../src/db/saga-cancel.js';
 import { eventually } from '../support/eventually.js';
 import { newPayment, newRegistration, useExpress } from '../support/express.js';
 import { newSaga } from '../support/sagas.js';

@@ -4,7 +4,8 @@ import { claimMessage, claimUndo, recordAnswer } from '../../src/db/message-log.
 import { seedCustomers } from '../../src/db/orders.js';
 import { createPool, withTransaction } from '../../src/db/pool.js';
 import { settleSaga } from '../../src/db/saga-end.js';
-import { acceptSaga, recordState, requestCancel } from '../../src/db/saga-store.js';
+import { requestCancel } from '../../src/db/saga-cancel.js';
+import { acceptSaga, recordState } from '../../src/db/saga-store.js';
 import { FencedError } from '../../src/saga/errors.js';
 import type { PlanStep } from '../../src/saga/plan.js';
 import { placeOrderSaga } from '../../workflows/orders.js';
