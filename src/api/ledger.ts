@@ -21,7 +21,8 @@ import {
   listSagas,
   ping,
 } from '../db/saga-queries.js';
-import { acceptSaga, countWaiting, requestCancel } from '../db/saga-store.js';
+import { countWaiting } from '../db/saga-scan.js';
+import { acceptSaga, requestCancel } from '../db/saga-store.js';
 
 const QUERIES = {
   acceptSaga,

@@ -37,6 +37,19 @@ export async function claimDueSagas(pool: pg.Pool, limit: number): Promise<reado
   return rows;
 }
 
+/** How many sagas wait for a workflow, new ones and those that the express lane has given up, counted no further than `atMost`. */
+export async function countWaiting(pool: pg.Pool, atMost: number): Promise<number> {
+  const { rows } = await pool.query<{ count: number }>(
+    `select count(*) from (
+       select from settle.saga where state = 'accepted'
+       union all
+       select from settle.saga where state = 'running' and handed_over_at is not null
+       limit $1) as waiting`,
+    [atMost],
+  );
+  return rows[0]!.count;
+}
+
 /** Makes sagas due again soon: nothing was learnt of them, so their next look must not be the later for it. */
 export async function postponeBriefly(pool: pg.Pool, sagaIds: readonly string[]): Promise<void> {
   await pool.query(

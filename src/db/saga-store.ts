@@ -99,19 +99,6 @@ export async function findByKey(pool: pg.Pool, saga: NewSaga): Promise<AcceptedS
   return rows[0];
 }
 
-/** How many sagas wait for a workflow, new ones and those that the express lane has given up, counted no further than `atMost`. */
-export async function countWaiting(pool: pg.Pool, atMost: number): Promise<number> {
-  const { rows } = await pool.query<{ count: number }>(
-    `select count(*) from (
-       select from settle.saga where state = 'accepted'
-       union all
-       select from settle.saga where state = 'running' and handed_over_at is not null
-       limit $1) as waiting`,
-    [atMost],
-  );
-  return rows[0]!.count;
-}
-
 /**
  * Records that a saga is to be cancelled; the record outlives Temporal, the signal that follows it need not.
  *

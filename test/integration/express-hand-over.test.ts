@@ -1,8 +1,8 @@
 import type { ExpressLedger } from '../../activities/express-lane.js';
 import { settleExpress } from '../../src/db/express.js';
 import { claimMessage } from '../../src/db/message-log.js';
-import { claimDueSagas } from '../../src/db/saga-scan.js';
-import { countWaiting, requestCancel } from '../../src/db/saga-store.js';
+import { claimDueSagas, countWaiting } from '../../src/db/saga-scan.js';
+import { requestCancel } from '../../src/db/saga-store.js';
 import { eventually } from '../support/eventually.js';
 import { newPayment, newRegistration, useExpress } from '../support/express.js';
 import { newSaga } from '../support/sagas.js';
