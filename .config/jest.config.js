@@ -36,5 +36,6 @@ export default {
     project('e2e', { servers: true }),
     project('brokers'),
     project('faults'),
+    project('transports'),
   ],
 };

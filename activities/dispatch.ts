@@ -66,7 +66,7 @@ async function invalidPayload(
 
 /** What a step's message travels in. */
 export function envelopeOf(
-  { effect, tenantId, saga }: Pick<DispatchArgs, 'effect' | 'tenantId' | 'saga'>,
+  { effect, tenantId, saga, traceparent }: Pick<DispatchArgs, 'effect' | 'tenantId' | 'saga' | 'traceparent'>,
   message: LoggedMessage,
 ): Envelope {
   return {
@@ -80,6 +80,7 @@ export function envelopeOf(
     revision: message.revision,
     mayRepeat: message.mayRepeat,
     orderKey: effect.sagaId,
+    traceparent,
     payload: message.payload,
   };
 }

@@ -6,7 +6,7 @@ import type { Router } from '../src/transports/router.js';
 import { envelopeOf } from './dispatch.js';
 import type { Ride } from './express-ride.js';
 import { STILL_WORKING } from './failures.js';
-import type { SagaActivities } from './saga-activities.js';
+import type { DispatchArgs, SagaActivities } from './saga-activities.js';
 import { checked, UNCERTAIN } from './step-answers.js';
 import { cleaned } from './storable.js';
 
@@ -60,7 +60,7 @@ export async function runExpressStep(tools: StepTools, ride: Ride, step: PlanSte
   const effect: EffectId = { sagaId: saga.id, step: step.name, action: 'do' };
   const message = ride.messages.get(step.name);
   if (message) return sendOnce(tools.router, ride, { effect, message, timeoutMs });
-  const target = { effect, tenantId: saga.tenantId, saga: saga.type };
+  const target = { effect, ...senderOf(saga) };
   const { runLocal, dispatch } = tools.activities;
   try {
     results[step.name] =
@@ -72,6 +72,14 @@ export async function runExpressStep(tools: StepTools, ride: Ride, step: PlanSte
     // in the ledger already
     return troubleOf(error);
   }
+}
+
+function senderOf({
+  tenantId,
+  type,
+  traceparent,
+}: Ride['saga']): Pick<DispatchArgs, 'tenantId' | 'saga' | 'traceparent'> {
+  return { tenantId, saga: type, traceparent: traceparent ?? undefined };
 }
 
 interface Sending {
@@ -90,7 +98,7 @@ async function sendOnce(
   answers.set(step, { status: 'pending', error: 'no answer' });
   const unanswered = (error: string): void => void answers.set(step, { status: 'pending', error: cleaned(error) });
   try {
-    const envelope = envelopeOf({ effect, tenantId: saga.tenantId, saga: saga.type }, message);
+    const envelope = envelopeOf({ effect, ...senderOf(saga) }, message);
     const outcome = await router.send(envelope, timeoutMs);
     if (outcome.kind === 'accepted') {
       unanswered('a broker has it, and its answer comes later');

@@ -87,13 +87,28 @@ const NOBODY = createReplyDesk();
 async function waitHere({ pool }: Obtaining, sending: Sending, { expectation, leftMs }: Wait): Promise<Obtained> {
   const { envelope, timeoutMs, patienceMs = timeoutMs, awaitedMs = 0 } = sending;
   const { effectKey, revision } = envelope;
-  const came = await expectation.answer(leftMs);
-  // it asks for time: then it is asked again, not waited for
-  if (came && awaitedMs > 0) await awaitReply(pool, { effectKey, revision, forMs: 0 });
-  if (came) return came;
+  const note = (forMs: number): Promise<boolean> => awaitReply(pool, { effectKey, revision, forMs });
+  let came = await expectation.answer(leftMs);
   const restMs = (awaitedMs > 0 ? awaitedMs : patienceMs) - leftMs;
-  if (restMs > 0) await awaitReply(pool, { effectKey, revision, forMs: restMs });
-  return obtained(silence(envelope, leftMs));
+  const isNotedNow = !came && restMs > 0;
+  if (isNotedNow) {
+    await note(restMs);
+    // by now it may be here: left to lie it would come again, and its message be sent again
+    came = expectation.early;
+  }
+  // it asks for time: then it is asked again, not waited for
+  if (came && (isNotedNow || awaitedMs > 0)) await orGiveBack(came, note(0));
+  return came ?? obtained(silence(envelope, leftMs));
+}
+
+/** What is taken and cannot be handed on is not recorded: it must come again. */
+async function orGiveBack({ onRecorded }: Obtained, work: Promise<unknown>): Promise<void> {
+  try {
+    await work;
+  } catch (error) {
+    onRecorded(false);
+    throw error;
+  }
 }
 
 type LeftOpen = Wait & { readonly activity: Info };

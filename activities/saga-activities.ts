@@ -35,6 +35,8 @@ export interface DispatchArgs {
   /** The message type. */
   readonly type: string;
   readonly saga: string;
+  /** W3C trace context of the saga. */
+  readonly traceparent?: string;
   /** Absent for an undo: it is sent what its `do` was sent. */
   readonly payload?: unknown;
   /** One attempt, in ms. @default 5000 */

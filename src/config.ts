@@ -26,7 +26,7 @@ import {
 } from './config-values.js';
 import type { Lane } from './saga/lane.js';
 import type { LOG_LEVELS, SettingName } from './settings.js';
-import { DEFAULT_WINDOWS, type Windows } from './saga/windows.js';
+import { DEFAULT_BROKER_MS, DEFAULT_WINDOWS, type Windows } from './saga/windows.js';
 import type { Routes } from './transports/transport.js';
 import type { WebhookSettings } from './transports/webhook.js';
 
@@ -120,7 +120,7 @@ export function loadConfig(env: NodeJS.ProcessEnv = process.env, overrides: Node
     webhook: readWebhook(reader),
     lane: reader.read('SETTLE_LANE', LaneName) ?? 'workflow',
     backlog: reader.read('SETTLE_BACKLOG', Count) ?? 10_000,
-    windows: readWindows(reader),
+    windows: readWindows(reader, routes),
     logLevel: reader.read('LOG_LEVEL', LogLevel) ?? 'info',
   };
   checkReplyAddress(reader, config);
@@ -221,12 +221,14 @@ function readApiKeys(reader: Reader, host: string): ReadonlyMap<string, string> 
   return keys;
 }
 
-function readWindows(reader: Reader): Windows {
+function readWindows(reader: Reader, routes: Routes): Windows {
+  const brokerMs = reader.read('SETTLE_BROKER_WINDOW', Span) ?? DEFAULT_BROKER_MS;
   return {
     keyMs: reader.read('SETTLE_KEY_WINDOW', Span) ?? DEFAULT_WINDOWS.keyMs,
     retentionMs: reader.read('SETTLE_RETENTION', Span) ?? DEFAULT_WINDOWS.retentionMs,
     manualMs: reader.read('SETTLE_MANUAL_WINDOW', Span) ?? DEFAULT_WINDOWS.manualMs,
     inboxMs: reader.read('SETTLE_INBOX_WINDOW', Span) ?? DEFAULT_WINDOWS.inboxMs,
+    brokerMs: brokersOf(routes).size > 0 ? brokerMs : 0,
   };
 }
 

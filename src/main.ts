@@ -74,7 +74,7 @@ async function runRoles(config: Config, roles: readonly Role[], { stop }: StopSi
   const logger = pino({ level: config.logLevel });
   installRuntime(logger);
   const running = await startRoles({ config, roles, logger });
-  const resend = days(resendMs(HORIZONS, config.windows.manualMs));
+  const resend = days(resendMs(HORIZONS, config.windows));
   logger.info({ roles, ...running.urls, resend }, 'ready');
   try {
     await Promise.race([aborted(stop), running.failed]);

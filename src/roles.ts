@@ -148,7 +148,7 @@ async function addParticipants({ config, logger, wrap }: RolesOptions, stops: St
     ...{ host, inventoryPort, accountsPort, profilesPort, ...databases },
     ...{ logger, wrap },
     consumers: sampleConsumers(config),
-    inbox: { windowMs: windows.inboxMs, resendMs: resendMs(HORIZONS, windows.manualMs) },
+    inbox: { windowMs: windows.inboxMs, resendMs: resendMs(HORIZONS, windows) },
   });
   stops.unshift(() => participants.stop());
   return participants.urls;

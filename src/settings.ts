@@ -136,6 +136,11 @@ export const SETTINGS = [
     description: 'how long participants remember what they have applied',
   },
   {
+    name: 'SETTLE_BROKER_WINDOW',
+    default: '3d',
+    description: 'how long a message may lie in a broker before it is consumed; counts where a route goes over one',
+  },
+  {
     name: 'SETTLE_WEBHOOK_URL',
     description: 'told what is parked, dead or stuck (Standard Webhooks); unset: nobody is',
   },

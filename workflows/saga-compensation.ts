@@ -41,7 +41,7 @@ async function undoStep(run: SagaRun, step: PlanStep): Promise<void> {
 }
 
 async function callUndo(run: SagaRun, step: PlanStep): Promise<void> {
-  const { sagaId, tenantId, input } = run.start;
+  const { sagaId, tenantId, input, traceparent } = run.start;
   const target = {
     effect: { sagaId, step: step.name, action: 'undo' } as const,
     tenantId,
@@ -62,7 +62,7 @@ async function callUndo(run: SagaRun, step: PlanStep): Promise<void> {
     // the ledger holds the payload of its `do`, which is what has to be taken back
     await call({
       activity: 'dispatch',
-      args: { ...target, type: step.undo! },
+      args: { ...target, traceparent, type: step.undo! },
       ...common,
     });
   }

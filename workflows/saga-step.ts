@@ -102,7 +102,7 @@ async function callStep(
   step: PlanStep,
   { payload, startDeadline }: { payload: unknown; startDeadline: () => void },
 ): Promise<unknown> {
-  const { sagaId, tenantId, input } = run.start;
+  const { sagaId, tenantId, input, traceparent } = run.start;
   const target = {
     effect: { sagaId, step: step.name, action: 'do' } as const,
     tenantId,
@@ -126,7 +126,7 @@ async function callStep(
           ...common,
         });
       case 'message':
-        return call({ activity: 'dispatch', args: { ...target, type: step.action, payload }, ...common });
+        return call({ activity: 'dispatch', args: { ...target, traceparent, type: step.action, payload }, ...common });
       case 'wait':
         return waitForEvent(run, step, startDeadline);
       case 'child':

@@ -3,7 +3,7 @@ import type { AcceptedSaga } from '../db/saga-store.js';
 import { goneSignal } from './gone-signal.js';
 import type { Caller } from './intake.js';
 import type { WaitOptions } from './ledger-watcher.js';
-import { readIdempotencyKey, readWaitMs } from './request-headers.js';
+import { readIdempotencyKey, readTraceparent, readWaitMs } from './request-headers.js';
 
 /** A POST that starts a saga. */
 export interface Exchange {
@@ -34,7 +34,11 @@ export async function answerAccepted<Accepted, Done>(
 ): Promise<Accepted | Done> {
   const { tenantId } = request;
   const withinMs = readWaitMs(request.raw);
-  const saga = await scenario.accept({ tenantId, idempotencyKey: readIdempotencyKey(request.raw) });
+  const saga = await scenario.accept({
+    tenantId,
+    idempotencyKey: readIdempotencyKey(request.raw),
+    traceparent: readTraceparent(request.raw),
+  });
   request.sagaId = saga.id;
   if (saga.replayed) void reply.header('idempotent-replayed', 'true');
   const done = withinMs && (await scenario.untilDone(saga, { withinMs, signal: goneSignal(reply) }));

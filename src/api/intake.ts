@@ -13,6 +13,8 @@ import { ProblemError, type ProblemName } from './problems.js';
 export interface Caller {
   readonly tenantId: string;
   readonly idempotencyKey: string;
+  /** W3C trace context. */
+  readonly traceparent?: string;
 }
 
 /** A request for a saga, of whatever type. */
@@ -46,6 +48,7 @@ export class Intake {
   async accept<Input>({
     tenantId,
     idempotencyKey,
+    traceparent,
     definition,
     body,
     input,
@@ -63,6 +66,7 @@ export class Intake {
       businessKey: businessKey(input),
       plan,
       input,
+      traceparent,
     };
     const inExpress = await express?.accept(request);
     const saga = inExpress ?? (await ledger.acceptSaga(request));

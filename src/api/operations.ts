@@ -53,7 +53,7 @@ export const SAGA_ID: Parameter = { name: 'id', place: 'path', description: "The
 export const TRACE: Parameter = {
   name: 'traceparent',
   place: 'header',
-  description: 'W3C trace context; it is noted in the log.',
+  description: 'W3C trace context; it is noted in the log, and handed on with each message of a saga.',
   schema: text,
 };
 

@@ -62,6 +62,11 @@ export function readLastEventId({ headers }: RequestHeaders): number {
   });
 }
 
+/** A W3C `traceparent` as it came, to be handed on. */
+export function readTraceparent(request: Pick<RequestHeaders, 'headers'>): string | undefined {
+  return readTrace(request) && (request.headers.traceparent as string).slice(0, 55);
+}
+
 /** The trace and parent span of a W3C `traceparent`; a malformed one counts as absent, as the specification asks. */
 export function readTrace({
   headers,

@@ -91,8 +91,9 @@ async function acceptChild(tx: Transaction, id: string, child: NewChild): Promis
   const { rows } = await tx.query<AcceptedSaga>({
     name: 'accept-child',
     text: `insert into settle.saga
-             (id, tenant_id, idempotency_key, request_hash, type, business_key, plan, input, parent_id, parent_step, due_at)
-           values ($1, $2, $3, '', $4, $5, $6, $7, $8, $9, clock_timestamp() + interval '3 seconds')
+             (id, tenant_id, idempotency_key, request_hash, type, business_key, plan, input, parent_id, parent_step, due_at, traceparent)
+           values ($1, $2, $3, '', $4, $5, $6, $7, $8, $9, clock_timestamp() + interval '3 seconds',
+                   (select traceparent from settle.saga where id = $8))
            on conflict (id) do nothing returning ${ACCEPTED_COLUMNS}`,
     values: [
       ...[id, tenantId, `child ${effectKey(effect)}`, type, businessKey, JSON.stringify(plan), JSON.stringify(input)],

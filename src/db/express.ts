@@ -110,12 +110,12 @@ async function open(client: pg.PoolClient, { saga, leaseMs }: ExpressStart): Pro
              insert into settle.idempotency_key (tenant_id, kind, key, owner_id) values ($2, 'saga', $3, $1)
              on conflict (tenant_id, kind, key) do nothing returning owner_id),
            lease as (select owner_id, clock_timestamp() + $9 * interval '1 ms' as until from key)
-           insert into settle.saga (id, tenant_id, idempotency_key, request_hash, type, business_key, plan, input, state, leased_until, due_at)
-           select owner_id, $2, $3, $4, $5, $6, $7, $8, 'running', until, until from lease
+           insert into settle.saga (id, tenant_id, idempotency_key, request_hash, type, business_key, plan, input, traceparent, state, leased_until, due_at)
+           select owner_id, $2, $3, $4, $5, $6, $7, $8, $10, 'running', until, until from lease
            returning floor(extract(epoch from accepted_at) * 1000)::float8 as "acceptedAtMs"`,
     values: [
       ...[saga.id, saga.tenantId, saga.idempotencyKey, saga.requestHash, saga.type, saga.businessKey],
-      ...[textOf(saga.plan), JSON.stringify(saga.input), leaseMs],
+      ...[textOf(saga.plan), JSON.stringify(saga.input), leaseMs, saga.traceparent ?? null],
     ],
   };
   const [, { rows }] = await together(client, () =>

@@ -24,7 +24,7 @@ export async function claimDueSagas(pool: pg.Pool, limit: number): Promise<reado
             handed_over_at = case when leased_until is not null then clock_timestamp() else handed_over_at end, leased_until = null
        from (select id from settle.saga where due_at <= clock_timestamp() order by due_at limit $1 for update skip locked) as due
       where s.id = due.id
-      returning s.id, tenant_id as "tenantId", request_hash as "requestHash", type, business_key as "businessKey", plan, input, state,
+      returning s.id, tenant_id as "tenantId", request_hash as "requestHash", type, business_key as "businessKey", plan, input, state, traceparent,
                 floor(extract(epoch from accepted_at) * 1000)::float8 as "acceptedAtMs",
                 -- told a few times only: the ledger's fence holds anyway, and a history has its limits
                 case when s.reason is null and s.scans <= 8 then cancel_reason end as "cancelReason",

@@ -25,6 +25,8 @@ export interface NewSaga {
   readonly businessKey: string;
   readonly plan: Plan;
   readonly input: unknown;
+  /** W3C trace context of the request. */
+  readonly traceparent?: string;
 }
 
 /** A saga as the ledger holds it. */
@@ -40,6 +42,8 @@ export interface AcceptedSaga {
   readonly acceptedAtMs: number;
   /** The saga that it is a step of. */
   readonly parent?: ParentStep | null;
+  /** W3C trace context of the request that it was accepted with. */
+  readonly traceparent?: string | null;
   /** Whether the key was accepted before: then this is that saga, and the new one was not stored. */
   readonly replayed: boolean;
   /** How its first step ended, where that was part of its acceptance. */
@@ -48,7 +52,7 @@ export interface AcceptedSaga {
 
 /** The columns of an accepted saga. */
 export const ACCEPTED_COLUMNS = `id, tenant_id as "tenantId", request_hash as "requestHash", type, business_key as "businessKey",
-  plan, input, state, floor(extract(epoch from accepted_at) * 1000)::float8 as "acceptedAtMs",
+  plan, input, state, traceparent, floor(extract(epoch from accepted_at) * 1000)::float8 as "acceptedAtMs",
   case when parent_id is not null then jsonb_build_object('sagaId', parent_id, 'step', parent_step) end as parent`;
 
 /** A saga that nobody has started by then is started by the scan. */
@@ -71,8 +75,8 @@ async function insertSaga(pool: pg.Pool, saga: NewSaga): Promise<AcceptedSaga | 
     text: `with key as (
              insert into settle.idempotency_key (tenant_id, kind, key, owner_id) values ($2, 'saga', $3, $1)
              on conflict (tenant_id, kind, key) do nothing returning owner_id)
-           insert into settle.saga (id, tenant_id, idempotency_key, request_hash, type, business_key, plan, input, due_at)
-           select owner_id, $2, $3, $4, $5, $6, $7, $8, clock_timestamp() + interval '${START_GRACE}' from key
+           insert into settle.saga (id, tenant_id, idempotency_key, request_hash, type, business_key, plan, input, traceparent, due_at)
+           select owner_id, $2, $3, $4, $5, $6, $7, $8, $9, clock_timestamp() + interval '${START_GRACE}' from key
            returning ${ACCEPTED_COLUMNS}, false as replayed`,
     values: [
       saga.id,
@@ -83,6 +87,7 @@ async function insertSaga(pool: pg.Pool, saga: NewSaga): Promise<AcceptedSaga | 
       saga.businessKey,
       JSON.stringify(saga.plan),
       JSON.stringify(saga.input),
+      saga.traceparent ?? null,
     ],
   });
   return rows[0];
@@ -287,5 +292,6 @@ export function startOf(saga: Omit<AcceptedSaga, 'replayed'>): SagaStart {
     input: saga.input,
     acceptedAtMs: saga.acceptedAtMs,
     ...(saga.parent && { parent: saga.parent }),
+    ...(saga.traceparent && { traceparent: saga.traceparent }),
   };
 }

@@ -42,6 +42,8 @@ export interface SagaStart<Input = unknown> {
   readonly acceptedAtMs: number;
   /** The saga that it is a step of; absent: none. */
   readonly parent?: ParentStep;
+  /** W3C trace context of the request that it was accepted with. */
+  readonly traceparent?: string;
 }
 
 /** A step of a saga, seen from the saga that runs as that step. */

@@ -13,6 +13,8 @@ export interface Windows {
   readonly manualMs: number;
   /** How long participants remember what they have applied. */
   readonly inboxMs: number;
+  /** How long a message may lie in a broker before it is consumed; 0 where every route is over HTTP. */
+  readonly brokerMs: number;
 }
 
 const DAY_MS = 86_400_000;
@@ -23,7 +25,11 @@ export const DEFAULT_WINDOWS: Windows = {
   retentionMs: 30 * DAY_MS,
   manualMs: 14 * DAY_MS,
   inboxMs: 30 * DAY_MS,
+  brokerMs: 0,
 };
+
+/** What brokers are taken to keep, where routes go over one and an installation says nothing else. */
+export const DEFAULT_BROKER_MS = 3 * DAY_MS;
 
 /** What a participant remembers, and what its senders need it to. */
 export interface InboxWindow {
@@ -87,21 +93,26 @@ export function outboxHorizon(): Horizon {
   return { of: 'outbox messages', ms: OLDEST_ID_MS + LONGEST_DELAY_MS + 2 * (budgetMs + timeoutMs), hasKey: false };
 }
 
-/** For how long a message may be sent again: the longest horizon, or a person's last retry within the manual window and what follows it. */
-export function resendMs(horizons: readonly Horizon[], manualMs: number, brokerMs = 0): number {
+/**
+ * For how long a message may come again: the longest horizon, or a person's last retry within the manual window and what follows
+ * it, and then what it lies in a broker.
+ */
+export function resendMs(
+  horizons: readonly Horizon[],
+  { manualMs, brokerMs }: Pick<Windows, 'manualMs' | 'brokerMs'>,
+): number {
   return longestOf(horizons).ms + manualMs + brokerMs;
 }
 
 /**
  * Makes sure that every window covers what it must.
  *
- * @param brokerMs how long the brokers on the way keep a message; 0 for HTTP
  * @throws WindowError that says which window is too short for which numbers, and which setting to raise
  */
-export function assertWindows(windows: Windows, horizons: readonly Horizon[], brokerMs = 0): void {
-  const { keyMs, retentionMs, manualMs, inboxMs } = windows;
+export function assertWindows(windows: Windows, horizons: readonly Horizon[]): void {
+  const { keyMs, retentionMs, manualMs, inboxMs, brokerMs } = windows;
   const longest = longestOf(horizons);
-  const neededMs = resendMs(horizons, manualMs, brokerMs);
+  const neededMs = resendMs(horizons, windows);
   if (inboxMs < neededMs) {
     const broker = brokerMs > 0 ? `, brokers ${days(brokerMs)}` : '';
     throw new WindowError(

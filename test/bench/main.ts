@@ -1,13 +1,15 @@
 import { benchOutbox } from './outbox.js';
 import type { BenchOptions, Measure } from './measure.js';
 import { tableOf } from './measure.js';
+import { benchTransports } from './transports.js';
 
 /**
- * `npm run bench -- <name> [--json] [--<option> <number>]`: one benchmark, one table. It ends with an error when the books of a run
+ * `npm run bench -- <name> [<word>…] [--json] [--<option> <number>]`: one benchmark, one table. It ends with an error when the books of a run
  * are off, as no figure counts then; a target that is missed is only marked, as machines differ.
  */
 const BENCHMARKS: Readonly<Record<string, (options: BenchOptions) => Promise<readonly Measure[]>>> = {
   outbox: benchOutbox,
+  transports: benchTransports,
 };
 
 const [name = '', ...flags] = process.argv.slice(2);
@@ -25,6 +27,7 @@ for (const [index, flag] of flags.entries()) {
 const measures = await bench({
   number: (option, otherwise) => numbers.get(option) ?? otherwise,
   has: (option) => numbers.has(option),
+  words: flags.filter((flag) => /^[a-z]/.test(flag)),
   progress: (text) => void process.stderr.write(`${text}\n`),
 });
 process.stdout.write(isJson ? `${JSON.stringify({ benchmark: name, measures }, null, 2)}\n` : `${tableOf(measures)}\n`);

@@ -3,6 +3,8 @@ export interface BenchOptions {
   /** The number behind `--<option>`. */
   number(option: string, otherwise: number): number;
   has(option: string): boolean;
+  /** What else stands there, e.g. the names of transports. */
+  readonly words: readonly string[];
   /** Says what is going on, apart from the result. */
   progress(text: string): void;
 }

@@ -1,20 +1,18 @@
 import { BrokerError } from '../../src/brokers/broker.js';
 import { createRocketMq } from '../../src/brokers/rocketmq.js';
 import type { HalfMessageDecision } from '../../src/brokers/rocketmq-transactions.js';
-import { whyNoRocketMq } from '../../src/dev/brokers/rocketmq.js';
 import { eventually } from '../support/eventually.js';
-import { CACHE_DIR, collect, createGate, failure, message, startTestRocketMq, withClient } from './rocketmq-kit.js';
+import { describeWhere } from '../support/transports/where-broker-is.js';
+import { collect, createGate, failure, message, startTestRocketMq, withClient } from './rocketmq-kit.js';
 import type { Gate, TestRocketMq } from './rocketmq-kit.js';
 
-const problem = await whyNoRocketMq(CACHE_DIR);
-if (problem !== undefined) process.stderr.write(`RocketMQ is not tested: ${problem}\n`);
-const describeWhereItRuns = problem === undefined ? describe : describe.skip;
+const describeHere = await describeWhere('rocketmq');
 
 const PATIENCE = { timeoutMs: 90_000 };
 const READ_ONLY = 4;
 const READ_WRITE = 6;
 
-describeWhereItRuns('RocketMQ', () => {
+describeHere('RocketMQ', () => {
   let rocket: TestRocketMq;
   let count = 0;
 

@@ -47,6 +47,11 @@ test.each([
     { SETTLE_INBOX_WINDOW: '3d' },
     /^settle: the inbox window of 3 days is shorter than the [\d.]+ days .*manual window 14 days\); raise SETTLE_INBOX_WINDOW/,
   ],
+  [
+    'a route over a broker that is not set',
+    { SETTLE_TRANSPORT: 'kafka' },
+    /^settle: SETTLE_KAFKA_BROKERS must be set, as the route of 'inventory.deduct' goes over kafka; 'dev' brings up/,
+  ],
   ['an unreachable Temporal', { TEMPORAL_ADDRESS: '127.0.0.1:1' }, /^settle: .*TEMPORAL_ADDRESS/],
 ])('%s is one clear line, and nothing starts', async (_, wrong, line) => {
   const { code, output } = await runMain({ args: ['worker'], env: { ...(await environment()), ...wrong } });

@@ -1,5 +1,6 @@
 import { applyLocal, undoLocal } from '../../src/db/local-effects.js';
 import { settleSaga } from '../../src/db/saga-end.js';
+import { startOf } from '../../src/db/saga-store.js';
 import { RejectedError } from '../../src/saga/errors.js';
 import { place } from '../../activities/orders.js';
 import { GOOD_ORDER, seed, startTestApi, type TestApi } from '../support/api.js';
@@ -40,6 +41,21 @@ describe('POST /v1/orders', () => {
     await applyLocal(api.pool, { effect, tenantId: 'default', work: (tx) => work(tx, context) }).catch(() => undefined);
     return saga.id;
   };
+
+  test.each([
+    [
+      'handed on',
+      '00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01',
+      '00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01',
+    ],
+    ['malformed, and passed over', '00-4bf92f3577b34da6a3ce929d0e0e4736-0000000000000000-01', undefined],
+  ])('the trace of a request is %s to its saga', async (_, traceparent, expected) => {
+    const { sagaId } = (await (await post(newKey(), { headers: { traceparent } })).json()) as { sagaId: string };
+    const saga = api.starter.started.find(({ id }) => id === sagaId)!;
+    expect(startOf(saga).traceparent).toBe(expected);
+    const { rows } = await api.pool.query('select traceparent from settle.saga where id = $1', [sagaId]);
+    expect(rows).toEqual([{ traceparent: expected ?? null }]);
+  });
 
   test('an accepted order is stored before it is answered, and started', async () => {
     const response = await post(newKey());

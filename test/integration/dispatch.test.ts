@@ -28,6 +28,7 @@ let server: Server;
 let answer: Answer = DONE;
 let revisions: (string | undefined)[] = [];
 let permits: (string | undefined)[] = [];
+let traces: (string | undefined)[] = [];
 
 beforeAll(async () => {
   pool = createPool(database.url);
@@ -35,6 +36,7 @@ beforeAll(async () => {
     request.resume();
     revisions.push(request.headers['ce-revision']?.toString());
     permits.push(request.headers['settle-may-repeat']?.toString());
+    traces.push(request.headers['traceparent']?.toString());
     response.writeHead(answer.status, { 'content-type': 'application/json', ...answer.headers });
     response.end(JSON.stringify(answer.body ?? {}));
   });
@@ -54,6 +56,7 @@ afterAll(async () => {
 beforeEach(() => {
   revisions = [];
   permits = [];
+  traces = [];
 });
 
 async function newStep(): Promise<DispatchArgs> {
@@ -67,6 +70,15 @@ const undoOf = (step: DispatchArgs): DispatchArgs => ({
   effect: { ...step.effect, action: 'undo' },
   type: 'inventory.release',
   payload: undefined,
+});
+
+test('a message and its undo carry the trace that their saga was accepted with', async () => {
+  const traceparent = '00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01';
+  const step = { ...(await newStep()), traceparent };
+  await dispatch(step, DONE);
+  await dispatch(undoOf(step), { status: 200, body: { released: 1 } });
+  await dispatch(await newStep(), DONE);
+  expect(traces).toEqual([traceparent, traceparent, undefined]);
 });
 
 async function dispatch(step: DispatchArgs, given: Answer): Promise<unknown> {

@@ -5,6 +5,7 @@ import { effectKey, idBound, sagaId, timeOfId } from '../../src/saga/ids.js';
 import {
   assertWindows,
   days,
+  DEFAULT_BROKER_MS,
   DEFAULT_WINDOWS,
   halfMessageHorizon,
   isBeyondWindow,
@@ -50,46 +51,42 @@ describe('the horizon of a saga', () => {
 
 describe('windows that are too short are refused with the numbers and the remedy', () => {
   const horizons = [{ of: "saga 'place-order'", ms: DAY_MS }];
-  const refusal = (change: Partial<Windows>, brokerMs?: number): string => {
+  const refusal = (change: Partial<Windows>): string => {
     try {
-      assertWindows({ ...DEFAULT_WINDOWS, ...change }, horizons, brokerMs);
+      assertWindows({ ...DEFAULT_WINDOWS, ...change }, horizons);
       return 'none';
     } catch (error) {
       return (error as Error).message;
     }
   };
 
-  test.each<[string, Partial<Windows>, number | undefined, string]>([
+  test.each<[string, Partial<Windows>, string]>([
     [
       'the inbox',
       { inboxMs: 3 * DAY_MS },
-      undefined,
       'the inbox window of 3 days is shorter than the 15 days in which a message may be sent again ' +
         "(retries of saga 'place-order' 1 day, manual window 14 days); raise SETTLE_INBOX_WINDOW",
     ],
     [
       'the inbox, with a broker on the way',
-      { inboxMs: 20 * DAY_MS },
-      7 * DAY_MS,
+      { inboxMs: 20 * DAY_MS, brokerMs: 7 * DAY_MS },
       'the inbox window of 20 days is shorter than the 22 days in which a message may be sent again ' +
         "(retries of saga 'place-order' 1 day, manual window 14 days, brokers 7 days); raise SETTLE_INBOX_WINDOW",
     ],
     [
       'the keys',
       { keyMs: DAY_MS / 2 },
-      undefined,
       "the window of idempotency keys of 0.5 days is shorter than the 1 day for which saga 'place-order' may be under way " +
         'while its client asks again; raise SETTLE_KEY_WINDOW',
     ],
     [
       'the ledger',
       { retentionMs: 2 * DAY_MS },
-      undefined,
       "the ledger's retention of 2 days is shorter than the window of idempotency keys of 7 days, which are answered from it; " +
         'raise SETTLE_RETENTION',
     ],
-  ])('%s', (_, change, brokerMs, message) => {
-    expect(refusal(change, brokerMs)).toBe(message);
+  ])('%s', (_, change, message) => {
+    expect(refusal(change)).toBe(message);
   });
 
   test('and one that just suffices is not', () => {
@@ -98,9 +95,12 @@ describe('windows that are too short are refused with the numbers and the remedy
   });
 });
 
-test('the defaults cover every saga of this release and its half messages', () => {
-  expect(() => assertWindows(DEFAULT_WINDOWS, HORIZONS)).not.toThrow();
-  expect(resendMs(HORIZONS, DEFAULT_WINDOWS.manualMs)).toBeLessThan(DEFAULT_WINDOWS.inboxMs);
+test('the defaults cover every saga of this release and its half messages, over HTTP and over brokers', () => {
+  for (const brokerMs of [0, DEFAULT_BROKER_MS]) {
+    const windows = { ...DEFAULT_WINDOWS, brokerMs };
+    expect(() => assertWindows(windows, HORIZONS)).not.toThrow();
+    expect(resendMs(HORIZONS, windows)).toBeLessThan(DEFAULT_WINDOWS.inboxMs);
+  }
 });
 
 describe('the time in an id', () => {

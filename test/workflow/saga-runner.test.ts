@@ -10,6 +10,18 @@ test('a healthy saga runs its steps in order, then completes', async () => {
   });
 });
 
+test('every message of a saga, and every undo, goes out under the trace that it was accepted with', async () => {
+  const [script, traceparent] = [
+    { 'third/do': ['rejected'] } as const,
+    '00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01',
+  ];
+  await withSaga({ definition: linearSaga, script, start: { traceparent } }, async ({ activities, end }) => {
+    expect(await end).toMatchObject({ outcome: 'compensated' });
+    expect(activities.traces.length).toBeGreaterThan(2);
+    expect(new Set(activities.traces)).toEqual(new Set([traceparent]));
+  });
+});
+
 test('a rejected step is not undone, those before it are, in reverse order', async () => {
   await withSaga({ definition: linearSaga, script: { 'third/do': ['rejected'] } }, async ({ activities, end }) => {
     expect(await end).toMatchObject({ outcome: 'compensated', reason: { code: 'test-rejected', step: 'third' } });
@@ -68,6 +80,16 @@ test('a member that is rejected stops the others, whose outcome is unknown and u
     const decided = activities.log.indexOf('compensating');
     expect(activities.log.slice(decided + 1)).toEqual(['right/undo', 'first/undo', 'compensated']);
   });
+});
+
+test('a member that is stopped in the moment in which it ends costs its saga no workflow task', async () => {
+  for (const ms of [0, 1, 2, 4, 8, 16]) {
+    const script: Script = { 'left/do': ['rejected'], 'right/do': [new Promise((resolve) => setTimeout(resolve, ms))] };
+    await withSaga({ definition: groupedSaga, script }, async ({ end, failedTasks }) => {
+      expect(await end).toMatchObject({ outcome: 'compensated', reason: { step: 'left' } });
+      expect(await failedTasks()).toBe(0);
+    });
+  }
 });
 
 test('no `do` is started after the decision to compensate', async () => {

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import pg from 'pg';
 import { migrate } from '../../../src/db/migrate.js';
 import { seedCustomers } from '../../../src/db/orders.js';
+import { seedInvoices } from '../../../src/db/payments.js';
 import { startTestPostgres, type TestPostgres } from '../../../src/dev/postgres.js';
 import { startTestTemporal, type TestTemporal } from '../../../src/dev/temporal-server.js';
 import { migrateParticipants, seedParticipants } from '../../../src/samples/participants.js';
@@ -63,7 +64,10 @@ async function prepareTemplates(postgres: TestPostgres): Promise<void> {
   await seedParticipants(participants);
   for (const service of ['orders', 'inventory', 'accounts'] as const) {
     const pool = new pg.Pool({ connectionString: url(service), max: 1 });
-    if (service === 'orders') await seedCustomers(pool as unknown as pg.PoolClient);
+    if (service === 'orders') {
+      await seedCustomers(pool as unknown as pg.PoolClient);
+      await seedInvoices(pool as unknown as pg.PoolClient);
+    }
     await installJournal(pool, service);
     await pool.end();
   }

@@ -32,6 +32,10 @@ export interface Run {
   readonly edges: { readonly inventory: Proxy; readonly accounts: Proxy };
   readonly client: Client;
   readonly apiUrl: string;
+  /** What every process is started with from now on, unless `configure` changes it. */
+  readonly env: Readonly<Record<string, string>>;
+  /** Changes settings of the processes that are started from now on; an empty one is as good as unset. */
+  configure(settings: Readonly<Record<string, string>>): void;
   /** Starts a process as production does; `armed` sets its `CRASH`, `STALL` or `FAIL`, see crash-points.ts. */
   start(role: Role, armed?: Arms): Promise<Supervised>;
   load(load: Pick<Load, 'seed' | 'orders'> & Partial<Load>): RunningLoad;
@@ -101,7 +105,7 @@ interface Prepared {
   readonly folder: string;
   readonly databases: Databases;
   readonly edges: Run['edges'];
-  readonly env: Readonly<Record<string, string>>;
+  readonly env: Record<string, string>;
   readonly build: Build;
   readonly connection: Connection;
   readonly apiUrl: string;
@@ -157,6 +161,8 @@ function assemble(prepared: Prepared): Run {
     edges,
     client,
     apiUrl,
+    env: prepared.env,
+    configure: (settings) => void Object.assign(prepared.env, settings),
     start: (role, armed = {}) => supervisor.start(programOf(prepared, role, armed)),
     load: start,
     untilAccepted: (count) =>
@@ -215,7 +221,7 @@ function programOf({ env, build, apiUrl }: Prepared, role: Role, armed: Arms): P
   };
 }
 
-function participantUrls({ env }: Pick<Prepared, 'env'>): string[] {
+function participantUrls({ env }: Pick<Run, 'env'>): string[] {
   return [1, 2].map((offset) => `http://127.0.0.1:${Number(env['PORT']) + offset}`);
 }
 

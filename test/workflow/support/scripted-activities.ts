@@ -14,6 +14,8 @@ export interface ScriptedActivities extends SagaActivities {
   readonly attempts: Map<string, number>;
   /** The reason given with each state. */
   readonly reasons: Map<string, Reason | undefined>;
+  /** The trace contexts that messages were sent with. */
+  readonly traces: (string | undefined)[];
   /** What `second/do` was sent. */
   readonly payloads: Map<string, unknown>;
 }
@@ -46,6 +48,7 @@ export function scriptedActivities(
   const attempts = new Map<string, number>();
   const reasons = new Map<string, Reason | undefined>();
   const payloads = new Map<string, unknown>();
+  const traces: (string | undefined)[] = [];
   const note = (entry: string): void => {
     if (log.at(-1) !== entry) log.push(entry);
   };
@@ -69,8 +72,10 @@ export function scriptedActivities(
     attempts,
     reasons,
     payloads,
+    traces,
     runLocal: perform,
     dispatch: (args) => {
+      traces.push(args.traceparent);
       payloads.set(`${args.effect.step}/${args.effect.action}`, args.payload);
       return perform(args);
     },

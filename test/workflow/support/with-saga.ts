@@ -42,6 +42,8 @@ export interface Running {
   tell(): Promise<void>;
   /** Asks Temporal itself to cancel the workflow, as its Web UI does. */
   cancelWorkflow(): Promise<unknown>;
+  /** Workflow tasks that failed so far: each costs its saga some ten seconds. */
+  failedTasks(): Promise<number>;
   /** Tells it what an operator has decided, as the API does. */
   operate(change: Partial<Operation> & Pick<Operation, 'action' | 'step'>): Promise<OperationAnswer>;
 }
@@ -83,6 +85,10 @@ export async function withSaga(
       cancel: () => handle.signal('cancel', { code: 'cancelled', message: 'changed my mind' }),
       tell: () => handle.signal('news'),
       cancelWorkflow: () => handle.cancel(),
+      failedTasks: async () => {
+        const { events } = await handle.fetchHistory();
+        return (events ?? []).filter(({ workflowTaskFailedEventAttributes: failed }) => failed).length;
+      },
       operate: ({ action, step, ...change }) => {
         const reason = { code: `test-${action}`, message: 'ann: decided', step };
         const operation: Operation = { actionId: uuidv7(), action, step, reason, ...change };
@@ -106,7 +112,7 @@ async function workerOf(
   { sagaId: taskQueue, activities }: Pick<Running, 'sagaId' | 'activities'>,
   workflowBundle: WorkflowBundleWithSourceMap,
 ): Promise<Worker> {
-  const { log: _, attempts: __, reasons: ___, payloads: ____, ...ports } = activities;
+  const { log: _, attempts: __, reasons: ___, payloads: ____, traces: _____, ...ports } = activities;
   return Worker.create({
     connection,
     taskQueue,

@@ -1,0 +1,108 @@
+import { inventory } from '../../../src/messages/index.js';
+import { eventually } from '../eventually.js';
+import { PATIENCE, type Guarantee } from './guarantee.js';
+import { freshSaga, place, strayOf } from './orders.js';
+
+/** What is delivered, and what comes of it; the first finds no participant running. */
+export function deliveryGuarantees(): readonly Guarantee[] {
+  return [missingDestination, delivery, refusal, undoFirst];
+}
+
+const missingDestination: Guarantee = {
+  says: 'a message whose destination is missing is not counted as sent; its saga waits, and settles once it is there',
+  check: async ({ scene }) => {
+    const saga = await place(scene);
+    await eventually(async () => {
+      const { state, steps } = await scene.office.saga(saga);
+      const stock = steps.find(({ name }) => name === 'stock')!;
+      expect([state, stock.status, stock.lastError]).toEqual([
+        'running',
+        'running',
+        expect.stringMatching(/inventory|ECONNREFUSED/),
+      ]);
+      expect(stock.attempts).toBeGreaterThan(1);
+    }, PATIENCE);
+    const { rows } = await scene.run.databases.settle.query(
+      'select status, awaited_until from settle.message_log where saga_id = $1 and step = $2',
+      [saga, 'stock'],
+    );
+    expect(rows).toEqual([{ status: 'pending', awaited_until: null }]);
+    await scene.prepare();
+    await scene.start('participants');
+    expect(await scene.office.settled(saga)).toMatchObject({ state: 'completed' });
+  },
+};
+
+const delivery: Guarantee = {
+  says: 'orders, payments and registrations settle, with the results of their participants',
+  check: async ({ scene }) => {
+    const { office } = scene;
+    const [order, payment, registration] = await Promise.all([
+      place(scene).then((id) => office.settled(id)),
+      office.paid({ invoiceId: 'i-1' }),
+      office.registered({ userName: 'ada', email: 'ada@example.org' }),
+    ]);
+    expect(order).toMatchObject({
+      ...{ state: 'completed', reason: null, waitingFor: null },
+      steps: [
+        { name: 'order', status: 'done' },
+        { name: 'stock', status: 'done', attempts: 1, lastError: null, parkReason: null },
+        { name: 'payment', status: 'done', attempts: 1, lastError: null, parkReason: null },
+      ],
+    });
+    expect(payment).toMatchObject({ state: 'completed', type: 'pay-invoice' });
+    expect(registration).toMatchObject({ state: 'completed', type: 'register-user' });
+    const { rows } = await scene.run.databases.settle.query(
+      `select step, result from settle.message_log where saga_id = $1 order by step`,
+      [order.sagaId],
+    );
+    expect(rows).toEqual([
+      { step: 'payment', result: { entryId: `${order.sagaId}/payment/do`, balance: expect.any(Number) } },
+      { step: 'stock', result: { reservationId: `${order.sagaId}/stock/do` } },
+    ]);
+  },
+};
+
+const refusal: Guarantee = {
+  says: 'what a participant refuses is taken back everywhere, and says why',
+  check: async ({ scene }) => {
+    const { office } = scene;
+    const [order, payment, registration] = await Promise.all([
+      place(scene, { customerId: 'c-poor' }).then((id) => office.settled(id)),
+      office.paid({ invoiceId: 'i-2', accountId: 'c-closed' }),
+      office.registered({ userName: 'grace', email: 'ADA@example.org' }),
+    ]);
+    expect(order).toMatchObject({
+      ...{ state: 'compensated', reason: { code: 'insufficient-funds', step: 'payment' } },
+      steps: [{ status: 'undone' }, { status: 'undone', undo: { attempts: 1 } }, { status: 'rejected', attempts: 1 }],
+    });
+    expect(payment).toMatchObject({ state: 'compensated', reason: { code: 'account-closed', step: 'reservation' } });
+    expect(registration).toMatchObject({ state: 'compensated' });
+  },
+};
+
+const undoFirst: Guarantee = {
+  says: 'promise 5: an undo that comes before its do leaves a tombstone, and the late do is refused',
+  check: async ({ scene }) => {
+    const saga = freshSaga();
+    const payload = { orderId: 'stray', items: [{ sku: 'book', quantity: 1 }] };
+    const before = await scene.inbox('inventory');
+    const counted = async (outcome: string): Promise<void> =>
+      eventually(async () => {
+        expect((await scene.inbox('inventory'))[outcome]).toBe((before[outcome] ?? 0) + 1);
+      });
+    await scene.copier.send(strayOf(inventory.release.type, saga, { action: 'undo', payload }));
+    await counted('nothing-to-undo');
+    await scene.copier.send(strayOf(inventory.deduct.type, saga, { payload }));
+    await counted('tombstone');
+    const { rows } = await scene.run.databases.inventory.query(
+      `select action, status, (select count(*)::int from inventory.movement m where m.saga_id = i.saga_id) as movements
+         from inventory.inbox i where saga_id = $1 order by action`,
+      [saga],
+    );
+    expect(rows).toEqual([
+      { action: 'do', status: 'tombstone', movements: 0 },
+      { action: 'undo', status: 'applied', movements: 0 },
+    ]);
+  },
+};
