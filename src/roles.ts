@@ -106,7 +106,7 @@ function requireSettings(config: Config, roles: readonly Role[]): void {
   const missing = namesOfUnset(needed);
   const remedy = "'dev' brings up servers of its own";
   if (missing !== '') throw new Error(`${missing} must be set for ${roles.join(', ')}; ${remedy}`);
-  // the API sends no messages
+  // the API sends none over brokers
   if (roles.every((role) => role === 'api')) return;
   for (const [broker, type] of brokersOf(config.routes)) {
     if (config.brokers[broker] !== undefined) continue;

@@ -22,7 +22,8 @@ import {
   ping,
 } from '../db/saga-queries.js';
 import { requestCancel } from '../db/saga-cancel.js';
-import { acceptSaga, countWaiting } from '../db/saga-store.js';
+import { countWaiting } from '../db/saga-scan.js';
+import { acceptSaga } from '../db/saga-store.js';
 
 const QUERIES = {
   acceptSaga,

@@ -229,7 +229,8 @@ export async function handOver(
   return withTransaction(pool, async (tx) => {
     const { rows } = await tx.query<{ cancelReason: Reason | null }>(
       `with mine as (
-         update settle.saga set leased_until = null, due_at = clock_timestamp() + interval '${START_GRACE}'
+         update settle.saga
+            set leased_until = null, handed_over_at = clock_timestamp(), due_at = clock_timestamp() + interval '${START_GRACE}'
           where id = $1 and ${UNDER_LEASE} returning cancel_reason),
        noted as (
          update settle.message_log m

@@ -20,7 +20,8 @@ export interface DueSaga extends Omit<AcceptedSaga, 'replayed'> {
 export async function claimDueSagas(pool: pg.Pool, limit: number): Promise<readonly DueSaga[]> {
   const { rows } = await pool.query<DueSaga>(
     `update settle.saga s
-        set scans = scans + 1, leased_until = null, due_at = clock_timestamp() + least(interval '3 seconds' * 2 ^ least(scans, 10), interval '5 minutes')
+        set scans = scans + 1, due_at = clock_timestamp() + least(interval '3 seconds' * 2 ^ least(scans, 10), interval '5 minutes'),
+            handed_over_at = case when leased_until is not null then clock_timestamp() else handed_over_at end, leased_until = null
        from (select id from settle.saga where due_at <= clock_timestamp() order by due_at limit $1 for update skip locked) as due
       where s.id = due.id
       returning s.id, tenant_id as "tenantId", request_hash as "requestHash", type, business_key as "businessKey", plan, input, state, traceparent,
@@ -34,6 +35,19 @@ export async function claimDueSagas(pool: pg.Pool, limit: number): Promise<reado
     [limit],
   );
   return rows;
+}
+
+/** How many sagas wait for a workflow, new ones and those that the express lane has given up, counted no further than `atMost`. */
+export async function countWaiting(pool: pg.Pool, atMost: number): Promise<number> {
+  const { rows } = await pool.query<{ count: number }>(
+    `select count(*) from (
+       select from settle.saga where state = 'accepted'
+       union all
+       select from settle.saga where state = 'running' and handed_over_at is not null
+       limit $1) as waiting`,
+    [atMost],
+  );
+  return rows[0]!.count;
 }
 
 /** Makes sagas due again soon: nothing was learnt of them, so their next look must not be the later for it. */

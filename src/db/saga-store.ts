@@ -104,17 +104,8 @@ export async function findByKey(pool: pg.Pool, saga: NewSaga): Promise<AcceptedS
   return rows[0];
 }
 
-/** How many sagas wait to be started, counted no further than `atMost`. */
-export async function countWaiting(pool: pg.Pool, atMost: number): Promise<number> {
-  const { rows } = await pool.query<{ count: number }>(
-    `select count(*) from (select 1 from settle.saga where state = 'accepted' limit $1) as waiting`,
-    [atMost],
-  );
-  return rows[0]!.count;
-}
-
 /**
- * The fence before every `do`, and what makes an accepted saga a running one.
+ * The fence before every `do`, and what makes an accepted saga a running one, and one that was handed over its workflow's.
  * A cancel that was accepted holds here too, however late its signal comes: no step that can be taken back begins after it.
  *
  * @throws FencedError with the recorded reason when the saga has decided to compensate, is to be cancelled, or has settled
@@ -125,9 +116,11 @@ export async function enterForward(tx: Transaction, { sagaId, step }: { sagaId: 
     reason: Reason | null;
     cancelReason: Reason | null;
     plan: Plan | null;
+    isHandedOver: boolean;
   }>({
     name: 'enter-forward',
-    text: `select state, reason, cancel_reason as "cancelReason", case when cancel_reason is not null then plan end as plan
+    text: `select state, reason, cancel_reason as "cancelReason", case when cancel_reason is not null then plan end as plan,
+                  state = 'running' and handed_over_at is not null as "isHandedOver"
              from settle.saga where id = $1 for no key update`,
     values: [sagaId],
   });
@@ -135,10 +128,10 @@ export async function enterForward(tx: Transaction, { sagaId, step }: { sagaId: 
   const isCancelled =
     saga?.plan && allSteps(saga.plan).some(({ name, kind }) => name === step && kind === 'compensatable');
   const standing = saga?.reason ?? (isCancelled ? saga.cancelReason : null);
-  if (saga?.state === 'accepted') {
+  if (saga?.state === 'accepted' || saga?.isHandedOver) {
     await tx.query({
       name: 'enter-running',
-      text: `update settle.saga set state = 'running', updated_at = clock_timestamp() where id = $1`,
+      text: `update settle.saga set state = 'running', handed_over_at = null, updated_at = clock_timestamp() where id = $1`,
       values: [sagaId],
     });
   }

@@ -40,7 +40,8 @@ describe('promise 1: kill -9 hits the process that accepts and runs', () => {
     if (api) await run.supervisor.stop(api);
     const doomed = await run.start('api', { CRASH: `${point}:2` });
     api = doomed;
-    run.load({ seed: (seed += 1), orders: 4, scenarios: scenariosOf(point) });
+    // until the last of these processes, which is not armed
+    run.load({ seed: (seed += 1), orders: 4, scenarios: scenariosOf(point), giveUpMs: 240_000 });
     await run.supervisor.awaitCrash(doomed, point);
     expect(run.supervisor.faults.at(-1)).toMatchObject({
       name: `crash ${point}`,

@@ -1,14 +1,19 @@
 import { z } from 'zod';
 import { createGate } from '../../activities/express-gate.js';
-import { countLease } from '../../activities/express-ride.js';
+import { countLease, findingsOf, type Ride } from '../../activities/express-ride.js';
+import { runExpressStep, type StepTools } from '../../activities/express-steps.js';
 import { createSettleLine } from '../../activities/settle-line.js';
 import type { ExpressEnd } from '../../src/db/express.js';
-import { defineSaga, type SagaOptions } from '../../src/saga/define-saga.js';
+import type { LoggedMessage } from '../../src/db/message-log.js';
+import type { AcceptedSaga } from '../../src/db/saga-store.js';
+import { defineSaga, type SagaDefinition, type SagaOptions } from '../../src/saga/define-saga.js';
 import { SagaDefinitionError } from '../../src/saga/errors.js';
 import { defineEvent } from '../../src/saga/event-contract.js';
 import { expressOf } from '../../src/saga/lane.js';
+import type { PlanStep } from '../../src/saga/plan.js';
 import { inventory } from '../../src/messages/inventory.js';
 import { definitions } from '../../workflows/definitions.js';
+import { newSaga } from '../support/sagas.js';
 
 const OPTIONS: SagaOptions<object> = { input: z.object({}), businessKey: () => 'key', lane: 'express' };
 const WORK = { local: 'notes.write' };
@@ -134,4 +139,24 @@ test('a statement that fails fails those in it, and the next ones are settled', 
 test('a lease has time only for what ends before it does', () => {
   const hasTimeFor = countLease(4_000);
   expect([hasTimeFor(3_000), hasTimeFor(4_001)]).toEqual([true, false]);
+});
+
+test('what a broker has taken leaves the lane with an ending of its own: its answer comes to the workflow', async () => {
+  const built = defineSaga('a', OPTIONS).local('note', WORK, UNDO).message('stock', inventory.deduct, stock).build();
+  const definition: SagaDefinition = { ...built, input: z.unknown(), businessKey: () => 'key' };
+  const saga = { ...newSaga({ type: 'a', plan: definition.plan }), state: 'running', acceptedAtMs: 0, replayed: false };
+  const message = { messageId: 'm-1', type: 'inventory.deduct', createdAt: new Date(0) } as LoggedMessage;
+  const ride: Ride = {
+    ...{ saga: saga as AcceptedSaga, definition, results: {}, answers: new Map(), hasTimeFor: () => true },
+    messages: new Map([['stock', message]]),
+  };
+  const tools: StepTools = {
+    router: { send: () => Promise.resolve({ kind: 'accepted', leftMs: 1_000 }) },
+    activities: {} as StepTools['activities'],
+    isClosing: () => false,
+  };
+  expect(await runExpressStep(tools, ride, definition.plan.items[1] as PlanStep)).toBe('accepted');
+  expect(findingsOf(ride)).toEqual([
+    { effectKey: `${saga.id}/stock/do`, status: 'pending', error: 'a broker has it, and its answer comes later' },
+  ]);
 });
