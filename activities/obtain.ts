@@ -120,7 +120,8 @@ async function leaveOpen(
 ): Promise<Obtained> {
   if (leftMs === 0) return expectation.early ?? obtained(silence(envelope, leftMs));
   const { effectKey, revision } = envelope;
-  const by = { workflowId: activity.workflowExecution!.workflowId, activityId: activity.activityId };
+  const { workflowId, runId } = activity.workflowExecution!;
+  const by = { workflowId, runId, activityId: activity.activityId };
   const isOpen = await awaitReply(pool, { effectKey, revision, forMs: leftMs, by });
   const early = expectation.early;
   if (early) return early;

@@ -2,6 +2,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import type { AsyncCompletionClient } from '@temporalio/client';
 import type pg from 'pg';
 import type { Broker, BrokerName, Consumption } from '../src/brokers/broker.js';
+import { redeclaring } from '../src/brokers/redeclaring.js';
 import type { ContractTable } from '../src/saga/contracts.js';
 import type { Brokers } from '../src/transports/brokers.js';
 import type { ReplyAddress } from '../src/transports/reply-address.js';
@@ -89,7 +90,7 @@ async function consume(
   }
   if (signal.aborted) return undefined;
   const consumption = broker.subscribe({
-    ...{ from: address, group: address, onTrouble },
+    ...{ from: address, group: address, onTrouble: redeclaring(broker, { name: address }, onTrouble) },
     handle: async (message) => {
       try {
         await taker.take(message, broker.name);

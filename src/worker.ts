@@ -107,6 +107,10 @@ export async function startWorker(dependencies: WorkerDependencies): Promise<Run
     ...createRepairActivities({ pool, restarter, windowMs: config.windows.manualMs }),
     ...createScanActivities({ pool, stopping: stopping.signal, looks: looksOf(dependencies) }),
   };
+  const release = async (): Promise<void> => {
+    await replies.stop();
+    await Promise.all([router.close(), checkBackClient.close(), byKey.end()]);
+  };
   const worker = await Worker.create({
     ...workflowCode(),
     connection: dependencies.connection,
@@ -121,6 +125,9 @@ export async function startWorker(dependencies: WorkerDependencies): Promise<Run
     workflowThreadPoolSize: 1,
     shutdownGraceTime: '10s',
     shutdownForceTime: '15s',
+  }).catch(async (error: unknown) => {
+    await release();
+    throw error;
   });
   const finished = worker.run();
   const kept = keepPrepared(dependencies, stopping.signal);
@@ -132,8 +139,7 @@ export async function startWorker(dependencies: WorkerDependencies): Promise<Run
       if (worker.getState() === 'RUNNING') worker.shutdown();
       await Promise.all([kept, ...beside.map((each) => each.stop()), finished.catch(() => undefined)]);
       // whoever waits for an answer has ended by now
-      await replies.stop();
-      await Promise.all([router.close(), checkBackClient.close(), byKey.end()]);
+      await release();
     }),
   };
 }

@@ -75,6 +75,8 @@ export function createHand({ client, clientId, subscription }: HandOptions): Han
     stop: () => {
       isStopped = true;
       changed.fire();
+      // one that has fired would be waited for in a circle that lets nothing else run
+      changed = createSignal();
     },
     empty: async () => {
       while (held.size > 0) await changed.fired;

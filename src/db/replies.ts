@@ -22,6 +22,7 @@ export async function readReplySecret(pool: pg.Pool): Promise<Buffer> {
 /** An activity of a workflow, which anybody may complete. */
 export interface AwaitingActivity {
   readonly workflowId: string;
+  readonly runId: string;
   readonly activityId: string;
 }
 
@@ -46,9 +47,9 @@ export async function awaitReply(pool: pg.Pool, { effectKey, revision, forMs, by
     name: `await-reply-${name}`,
     text: `update settle.${name}
               set awaited_revision = $2, awaited_until = clock_timestamp() + $3 * interval '1 ms',
-                  awaiting_workflow = $4, awaiting_activity = $5
+                  awaiting_workflow = $4, awaiting_activity = $5, awaiting_run = $6
             where ${key} and revision = $2 and ${isOpen}`,
-    values: [keyValue(effectKey), revision, forMs, by?.workflowId ?? null, by?.activityId ?? null],
+    values: [keyValue(effectKey), revision, forMs, by?.workflowId ?? null, by?.activityId ?? null, by?.runId ?? null],
   });
   return rowCount === 1;
 }
@@ -108,18 +109,18 @@ export async function tellOfReply(
   notice: string,
 ): Promise<AwaitingActivity | undefined> {
   const { name, key } = tableOf(effectKey);
-  const { rows } = await pool.query<{ workflowId: string | null; activityId: string | null }>({
+  const { rows } = await pool.query<{ workflowId: string | null; runId: string | null; activityId: string | null }>({
     name: `tell-of-reply-${name}`,
     text: `with awaiting as (
-             select case when ${IS_AWAITED} then awaiting_workflow end as workflow, awaiting_activity as activity
+             select case when ${IS_AWAITED} then awaiting_workflow end as workflow, awaiting_activity as activity, awaiting_run as run
                from settle.${name} where ${key})
-           select workflow as "workflowId", activity as "activityId",
+           select workflow as "workflowId", run as "runId", activity as "activityId",
                   case when workflow is null then pg_notify('${REPLY_CHANNEL}', $2) end
              from awaiting`,
     values: [keyValue(effectKey), notice],
   });
-  const { workflowId, activityId } = rows[0] ?? {};
-  return workflowId && activityId ? { workflowId, activityId } : undefined;
+  const { workflowId, runId, activityId } = rows[0] ?? {};
+  return workflowId && runId && activityId ? { workflowId, runId, activityId } : undefined;
 }
 
 interface Table {

@@ -1,4 +1,5 @@
 import { BrokerError, type Broker, type Consumption, type IncomingMessage } from '../brokers/broker.js';
+import { redeclaring } from '../brokers/redeclaring.js';
 import type { Logger } from 'pino';
 import { isDatabaseUnavailable } from '../db/unavailable.js';
 import { createMemoryAttempts, type AttemptCounter } from './attempts.js';
@@ -64,7 +65,7 @@ const GIVE_BACK_AFTER_FAILURES = 3;
  */
 export function consumeWith(options: ConsumeWithOptions): RunningConsumer {
   const sources = [options.from].flat();
-  checkSettings(options, sources);
+  checkSettings(options);
   const stopping = new AbortController();
   const parts = partsOf(options, stopping.signal);
   const started = sources.map((from) => start(options, { from, parts }));
@@ -80,7 +81,9 @@ export function consumeWith(options: ConsumeWithOptions): RunningConsumer {
   return { ready, stop: () => (stopped ??= stop(stopping, started)) };
 }
 
-function checkSettings({ concurrency = 1, prefetch = 1, retry }: ConsumeSettings, sources: readonly string[]): void {
+/** @throws TypeError that names the setting which makes no sense */
+export function checkSettings({ from, concurrency = 1, prefetch = 1, retry }: ConsumeSettings): void {
+  const sources = [from].flat();
   const { maxAttempts = 1 } = retry ?? {};
   for (const [name, value] of Object.entries({ concurrency, prefetch, 'retry.maxAttempts': maxAttempts })) {
     if (!Number.isSafeInteger(value) || value < 1) throw new TypeError(`${name} is ${value}; it must be 1 or more`);
@@ -133,7 +136,8 @@ async function start(options: ConsumeWithOptions, { from, parts }: Source): Prom
   const onTrouble = (error: Error): void => {
     if (!(error instanceof StoppingError)) logger?.warn({ err: error, from }, `trouble while consuming from '${from}'`);
   };
-  return broker.subscribe({ from, group, prefetch, ordered, handle, onTrouble });
+  const again = redeclaring(broker, { name: from, ordered }, onTrouble);
+  return broker.subscribe({ from, group, prefetch, ordered, handle, onTrouble: again });
 }
 
 /** Until it is there: what has no place to go when it is dead must not be taken. */

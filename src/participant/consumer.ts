@@ -6,7 +6,7 @@ import { createPool } from '../db/pool.js';
 import { startUpkeep } from '../db/upkeep.js';
 import type { InboxWindow } from '../saga/windows.js';
 import { createAttemptCounter } from './attempts.js';
-import { consumeWith, type ConsumeSettings, type RunningConsumer } from './consume-with.js';
+import { checkSettings, consumeWith, type ConsumeSettings, type RunningConsumer } from './consume-with.js';
 import { createConsumerMetrics } from './consumer-metrics.js';
 import { createParticipantMetrics } from './metrics.js';
 import { createParticipant, DEFAULT_INBOX, type ParticipantBuilder } from './participant.js';
@@ -63,6 +63,7 @@ const SPARE_CONNECTIONS = 4;
 export function consume(options: ConsumeOptions): Consumer {
   const { transport, inbox, handlers, logger, concurrency = DEFAULT_CONCURRENCY } = options;
   const { consumer, schema = consumer, window = DEFAULT_INBOX } = inbox;
+  checkSettings(options);
   const metrics = createParticipantMetrics(consumer);
   const pool = poolOf(inbox, concurrency, logger);
   const participant = handlers(
@@ -76,6 +77,7 @@ export function consume(options: ConsumeOptions): Consumer {
       metrics: createConsumerMetrics(metrics.registry),
     }),
   );
+  running.catch((err: unknown) => logger?.error({ err }, `'${consumer}' does not consume`));
   const ready = running.then((each) => each.ready);
   ready.catch(() => undefined);
   const upkeep = startUpkeep({ round: () => keepInbox(pool, { schema, windowMs: window.windowMs }), logger });

@@ -49,6 +49,8 @@ interface Delivery {
 
 type End =
   | { readonly kind: 'answered'; readonly answer: InboxAnswer }
+  /** It has asked for time, and its sender, who has been told, sends it again. */
+  | { readonly kind: 'deferred' }
   /** `isRejected`: definitely not applied, so that its sender may be told. */
   | { readonly kind: 'dead'; readonly reason: Reason; readonly attempts: number; readonly isRejected: boolean };
 type AttemptEnd = End | { readonly kind: 'again'; readonly waitMs: number };
@@ -63,7 +65,8 @@ const PATIENCE_MS = 60_000;
  *
  * ```
  *  read ──▶ attempt ──▶ committed ──▶ reply confirmed ──▶ acknowledged
- *    │        │  ▲└─ asks for time, database away: waits, not counted
+ *    │        │  ▲└─ database away, or asks for time and nobody can be told: waits, not counted
+ *    │        ├──┼─ asks for time ──▶ reply confirmed ──▶ acknowledged: its sender sends it again
  *    │        └──┴── fault: counted, waits; the last one ──▶ dead letter stored ──▶ acknowledged
  *    └─ unreadable, unknown type, wrong action ──▶ dead letter stored ──▶ rejection confirmed ──▶ acknowledged
  * ```
@@ -81,7 +84,7 @@ export async function settleIncoming(parts: DeliveryParts, incoming: IncomingMes
   const delivery: Delivery = { incoming, message, target, isChecked: false, isOnRecord: false, refusals: 0 };
   const end = await runToEnd(parts, delivery);
   // before the reply: one that cannot be given must not make what is applied look like poison
-  if (end.kind === 'answered' && mayBeOnRecord(delivery)) await forget(parts, message);
+  if (end.kind !== 'dead' && mayBeOnRecord(delivery)) await forget(parts, message);
   await conclude(parts, delivery, end);
 }
 
@@ -91,6 +94,7 @@ async function conclude(
   end: End,
 ): Promise<void> {
   const { from } = incoming;
+  if (end.kind === 'deferred') return publishing.metrics?.countMessage(from, 'deferred');
   if (end.kind === 'answered') {
     await sendReply(publishing, { from, target, outcome: replyOutcomeOf(end.answer) });
   } else {
@@ -161,19 +165,24 @@ async function weigh(parts: DeliveryParts, delivery: Delivery, error: unknown): 
   return weighFault(parts, delivery, error);
 }
 
+/** Held here it would keep its place, and each copy that its sender sends meanwhile another. */
 async function waitAsAsked(parts: DeliveryParts, delivery: Delivery, error: RetryableError): Promise<AttemptEnd> {
   const { retryAfterMs } = error;
   if (retryAfterMs === undefined) {
     return { kind: 'again', waitMs: backoffMs((delivery.refusals += 1), parts.policy) };
   }
   const { target, incoming } = delivery;
-  await sendReply(parts.publishing, { from: incoming.from, target, outcome: { kind: 'working', retryAfterMs } }).catch(
+  const isTold = await sendReply(parts.publishing, {
+    ...{ from: incoming.from, target, outcome: { kind: 'working', retryAfterMs } },
+  }).then(
+    () => target !== undefined,
     (cause: unknown) => {
       if (cause instanceof StoppingError) throw cause;
       parts.publishing.logger?.warn({ err: cause }, `nobody was told that '${incoming.id}' takes its time`);
+      return false;
     },
   );
-  return { kind: 'again', waitMs: Math.min(retryAfterMs, MAX_HOLD_MS) };
+  return isTold ? { kind: 'deferred' } : { kind: 'again', waitMs: Math.min(retryAfterMs, MAX_HOLD_MS) };
 }
 
 async function weighFault(parts: DeliveryParts, delivery: Delivery, error: unknown): Promise<AttemptEnd> {

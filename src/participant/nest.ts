@@ -1,11 +1,5 @@
 import 'reflect-metadata';
-import {
-  Inject,
-  Module,
-  type DynamicModule,
-  type OnApplicationBootstrap,
-  type OnApplicationShutdown,
-} from '@nestjs/common';
+import { Inject, Module, type DynamicModule, type OnApplicationBootstrap, type OnModuleDestroy } from '@nestjs/common';
 import { DiscoveryModule, DiscoveryService, MetadataScanner } from '@nestjs/core';
 import type { MessageContract } from '../saga/message-contract.js';
 import type { Logger } from 'pino';
@@ -54,7 +48,7 @@ export function Handles<Payload, Result>(
 }
 
 /** Finds the handlers once every provider is there, and runs the participant for as long as the application does. */
-class ParticipantRunner implements OnApplicationBootstrap, OnApplicationShutdown {
+class ParticipantRunner implements OnApplicationBootstrap, OnModuleDestroy {
   private stops: (() => Promise<void>)[] = [];
   constructor(
     @Inject(OPTIONS) private readonly options: ParticipantModuleOptions,
@@ -85,8 +79,11 @@ class ParticipantRunner implements OnApplicationBootstrap, OnApplicationShutdown
     }
   }
 
-  /** Finishes what is under way; needs `app.close()`, or `app.enableShutdownHooks()` for signals. */
-  async onApplicationShutdown(): Promise<void> {
+  /**
+   * Finishes what is under way, in the first of Nest's rounds, while the providers that handlers need are still there; needs
+   * `app.close()`, or `app.enableShutdownHooks()` for signals.
+   */
+  async onModuleDestroy(): Promise<void> {
     await Promise.all(this.stops.map((stop) => stop()));
   }
 

@@ -44,12 +44,15 @@ export function createBrokerTransport({ open, replies, halves }: BrokerTransport
       try {
         const broker = await open();
         const addressed = route.fireAndForget ? envelope : { ...envelope, replyTo: replyToOf(envelope, replies) };
-        if (addressed.replyTo) await declare(broker, addressed.replyTo.address);
+        if (addressed.replyTo) await inTime(declare(broker, addressed.replyTo.address), limitMs);
         const message = messageOf(addressed, route, broker);
         const size = sizeOf(message);
         const limit = route.maxBytes ?? broker.maxBytes;
         if (size > limit) return tooLarge(`${where(envelope, route)}: it has ${size} bytes, the limit is ${limit}`);
-        await publish(broker, { envelope: addressed, message, route, limitMs });
+        // what is sent after its time would be sent beside the next attempt, or after its saga has decided to take back
+        const leftMs = limitMs - (Date.now() - begunAt);
+        if (leftMs <= 0) throw new Error(`not sent within ${limitMs} ms`);
+        await publish(broker, { envelope: addressed, message, route, limitMs: leftMs });
         if (route.fireAndForget) return { kind: 'done', result: null };
         return { kind: 'accepted', leftMs: Math.max(0, limitMs - (Date.now() - begunAt)) };
       } catch (error) {
@@ -64,14 +67,28 @@ export function createBrokerTransport({ open, replies, halves }: BrokerTransport
   };
 }
 
-/** Sees to it that answers are kept before anything asks for them, once for each address. */
+/** @throws Error when the time is over; what was begun goes on by itself */
+async function inTime(work: Promise<void>, limitMs: number): Promise<void> {
+  let timer: NodeJS.Timeout | undefined;
+  const over = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new Error(`the broker has not answered within ${limitMs} ms`)), limitMs);
+  });
+  await Promise.race([work, over]).finally(() => clearTimeout(timer));
+}
+
+/** A destination that somebody has deleted is made again within this time. */
+const DECLARED_MS = 30_000;
+
+/** Sees to it that answers are kept before anything asks for them, now and then for each address. */
 function createDeclarer(): (broker: Broker, name: string) => Promise<void> {
-  const declared = new Map<string, Promise<void>>();
+  const declared = new Map<string, { readonly done: Promise<void>; readonly untilMs: number }>();
   return (broker, name) => {
-    const known = declared.get(name) ?? broker.declare({ name });
-    declared.set(name, known);
-    known.catch(() => declared.delete(name));
-    return known;
+    const known = declared.get(name);
+    if (known && known.untilMs > Date.now()) return known.done;
+    const done = broker.declare({ name });
+    declared.set(name, { done, untilMs: Date.now() + DECLARED_MS });
+    done.catch(() => declared.delete(name));
+    return done;
   };
 }
 

@@ -131,6 +131,22 @@ describeHere('RocketMQ', () => {
     );
   });
 
+  it('waits for the one message in hand when it stops, and lets everything else run meanwhile', async () => {
+    const { from, group } = await prepare();
+    await withClient(rocket.url, (client) =>
+      gateFor(async (gate) => {
+        await client.publish(message('m-1'), { to: from, timeoutMs: 20_000 });
+        const { got, subscription } = collect({ from, group }, () => gate.passed);
+        const running = client.subscribe(subscription);
+        await eventually(() => expect(got).toHaveLength(1), PATIENCE);
+        const stopped = running.stop();
+        // a timer fires only where nothing keeps the process from it
+        setTimeout(() => gate.open(), 200);
+        await stopped;
+      }),
+    );
+  });
+
   it('keeps the order of a key over two consumers, also when one stops midway', async () => {
     const { from, group } = await prepare('fifo');
     await withClient(rocket.url, async (client) => {

@@ -93,7 +93,10 @@ async function start(name: BrokerName, place: Place): Promise<Fillable> {
           for (const group of groups) await createGroup(group, { isOrdered: ordered });
         }
       };
-      return { ...server, name, prepare, fill: (isFull) => configure({ brokerPermission: isFull ? '4' : '6' }) };
+      // until then it takes nothing
+      const fill = (isFull: boolean): Promise<void> =>
+        configure({ startAcceptSendRequestTimeStamp: isFull ? String(Date.now() + 3_600_000) : '0' });
+      return { ...server, name, prepare, fill };
     }
     case 'kafka': {
       const server = await startBroker(name, place);
