@@ -51,11 +51,10 @@ describeWhereItRuns('RocketMQ', () => {
       // a failed toHaveLength would print four million bytes each time
       await eventually(() => expect(got.length).toBe(3), PATIENCE);
       for (const { key, body, ...rest } of sent) {
-        const incoming = got.find(({ id }) => id === rest.id)!;
-        expect(incoming).toMatchObject({ ...rest, from, isRedelivered: false });
-        expect(incoming.key).toBe(key);
-        // comparing four million elements one by one takes minutes
-        expect(incoming.body.equals(body)).toBe(true);
+        const { body: incoming, ...others } = got.find(({ id }) => id === rest.id)!;
+        expect(others).toEqual({ ...rest, key, from, isRedelivered: false });
+        // comparing, or printing, four million elements one by one takes minutes
+        expect(incoming.equals(body)).toBe(true);
       }
     });
   });
