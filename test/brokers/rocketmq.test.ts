@@ -11,8 +11,6 @@ if (problem !== undefined) process.stderr.write(`RocketMQ is not tested: ${probl
 const describeWhereItRuns = problem === undefined ? describe : describe.skip;
 
 const PATIENCE = { timeoutMs: 90_000 };
-const READ_ONLY = 4;
-const READ_WRITE = 6;
 
 describeWhereItRuns('RocketMQ', () => {
   let rocket: TestRocketMq;
@@ -80,9 +78,9 @@ describeWhereItRuns('RocketMQ', () => {
     await withClient(rocket.url, async (client) => {
       const publish = (id: string): Promise<void> => client.publish(message(id), { to: from, timeoutMs: 20_000 });
       await publish('m-1');
-      await rocket.server().admin.configure({ brokerPermission: String(READ_ONLY) });
+      await rocket.server().admin.configure({ startAcceptSendRequestTimeStamp: String(Date.now() + 3_600_000) });
       await expect(publish('m-2')).rejects.toMatchObject(failure('full', /'m-2'/));
-      await rocket.server().admin.configure({ brokerPermission: String(READ_WRITE) });
+      await rocket.server().admin.configure({ startAcceptSendRequestTimeStamp: '0' });
       await expect(publish('m-3')).resolves.toBeUndefined();
     });
   });
