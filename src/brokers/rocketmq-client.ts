@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { hostname } from 'node:os';
+import type * as Grpc from '@grpc/grpc-js';
 import type { CallOptions, ClientDuplexStream, Metadata, ServiceError } from '@grpc/grpc-js';
 import definitions from 'rocketmq-client-nodejs/proto/apache/rocketmq/v2/definition_pb.js';
 import type { Status } from 'rocketmq-client-nodejs/proto/apache/rocketmq/v2/definition_pb.js';
@@ -8,7 +9,7 @@ import type { MessagingServiceClient } from 'rocketmq-client-nodejs/proto/apache
 import type * as messages from 'rocketmq-client-nodejs/proto/apache/rocketmq/v2/service_pb.js';
 import { requireFromStubs } from './rocketmq-values.js';
 
-const grpc = requireFromStubs('@grpc/grpc-js') as typeof import('@grpc/grpc-js');
+const grpc = requireFromStubs('@grpc/grpc-js') as typeof Grpc;
 
 /** The protocol's calls that have one answer: what is asked and what comes back. */
 interface Calls {
