@@ -26,7 +26,7 @@ const KINDS = new Map<number, BrokerErrorKind>([
 
 /** What broker and proxy say when they have taken nothing; there is no code for it. */
 const FULL =
-  /disk is full|service not available now|system busy|broker busy|create mapped file failed|sending message is forbidden/i;
+  /disk is full|service not available now|system busy|broker busy|create mapped file failed|unable to service/i;
 
 /**
  * What a failed call means.

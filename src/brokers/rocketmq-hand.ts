@@ -36,11 +36,15 @@ export function createHand({ client, clientId, subscription }: HandOptions): Han
   const lanes = createLanes();
   let isStopped = false;
   let changed = createSignal();
+  const tell = (): void => {
+    const { fire } = changed;
+    // a signal that has fired would let whoever waits again spin, and nothing else would ever run
+    changed = createSignal();
+    fire();
+  };
   const count = (share: string, by: number): void => {
     counts.set(share, (counts.get(share) ?? 0) + by);
-    if (by > 0) return;
-    changed.fire();
-    changed = createSignal();
+    if (by < 0) tell();
   };
   const holdBack = ({ message: { key } }: Delivery): void => {
     for (const other of ordered ? held : []) if (other.message.key === key) overtaking.add(other);
@@ -74,9 +78,7 @@ export function createHand({ client, clientId, subscription }: HandOptions): Han
     },
     stop: () => {
       isStopped = true;
-      changed.fire();
-      // one that has fired would be waited for in a circle that lets nothing else run
-      changed = createSignal();
+      tell();
     },
     empty: async () => {
       while (held.size > 0) await changed.fired;

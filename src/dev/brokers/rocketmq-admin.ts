@@ -14,7 +14,7 @@ export interface RocketMqAdmin {
    * @param options `isOrdered`: a queue goes to one consumer at a time
    */
   createGroup(name: string, options?: { readonly isOrdered?: boolean; readonly maxRetries?: number }): Promise<void>;
-  /** Changes settings of the running broker, e.g. `{ brokerPermission: '4' }`, which lets it take nothing. */
+  /** Changes settings of the running broker, e.g. `startAcceptSendRequestTimeStamp`, until when it takes nothing. */
   configure(settings: Readonly<Record<string, string>>): Promise<void>;
 }
 
