@@ -107,8 +107,9 @@ export const SEEDED_BUGS: readonly SeededBug[] = [
     mutations: [
       {
         file: 'src/participant/participant.js',
-        find: 'inbox.apply(tx, message, () => run(tx, message, found))',
-        replace: 'inbox.apply(tx, message, () => withTransaction(pool, (other) => run(other, message, found)))',
+        find: 'runHandler(message, contract, (payload) => handler(tx, payload, message))',
+        replace:
+          'withTransaction(pool, (other) => runHandler(message, contract, (payload) => handler(other, payload, message)))',
       },
     ],
     provoke: ordersOf('completes'),
@@ -195,9 +196,9 @@ export const SEEDED_BUGS: readonly SeededBug[] = [
     invariant: 'I6',
     mutations: [
       {
-        file: 'activities/dispatch.js',
-        find: 'throw await rejected(pool, { args, sent }, outcome.reason);',
-        replace: 'await rejected(pool, { args, sent }, outcome.reason); return {};',
+        file: 'activities/step-answers.js',
+        find: 'return failed(await recordRefusal(pool, step, answer.reason));',
+        replace: 'await recordRefusal(pool, step, answer.reason); return { isDone: true, result: {} };',
       },
     ],
     provoke: ordersOf('out-of-stock'),
