@@ -142,10 +142,10 @@ function wrapLocalWorks(port: ActivityDependencies['localWorks'], pass: Pass): A
 function wrapRouter(port: Router, pass: Pass): Router {
   return {
     ...port,
-    send: async (envelope, timeoutMs) => {
+    send: async (envelope, timeoutMs, options) => {
       const [, step, action] = envelope.effectKey.split('/');
       await pass(action === 'do' ? 'dispatch-before-send' : 'undo-before-send', step);
-      const outcome = await port.send(envelope, timeoutMs);
+      const outcome = await port.send(envelope, timeoutMs, options);
       await pass(action === 'do' ? 'dispatch-after-answer' : 'undo-after-answer', step);
       return outcome;
     },
