@@ -116,6 +116,8 @@ function messageStep(type: string, [name, contract, payload, options]: MessageAr
   const undo = contract.undo?.type;
   const kind = options?.kind ?? contract.kind ?? (undo === undefined ? 'retriable' : 'compensatable');
   const retry = { ...contract.retry, ...options?.retry };
+  if (contract.fireAndForget && kind === 'pivot')
+    throw failing(type, name)('is fire-and-forget, so nothing can refuse it; it is no pivot, leave its kind out');
   return {
     step: {
       name,

@@ -110,6 +110,16 @@ test('regular activities wait for their answers without a place of the worker’
   expect(participant.seen).toHaveLength(3);
 }, 30_000);
 
+test('an activity left open fails when its time is over, and its message is sent again under the same effect key', async () => {
+  answer = () => (participant.seen.length > 1 ? DONE : undefined);
+  const { id, handle } = await begin(sending.pool);
+  expect(await handle.result()).toEqual({ messageId: id, state: 'delivered' });
+  const keys = participant.seen.map(({ attributes }) => attributes['effectkey']);
+  expect(keys).toEqual([`${id}/message/do`, `${id}/message/do`]);
+  const { rows } = await sending.pool.query('select attempts from settle.message_log where effect_key = $1', [keys[0]]);
+  expect(rows).toEqual([{ attempts: 2 }]);
+}, 60_000);
+
 test('an answer that reaches another worker completes the activity of the one that has sent', async () => {
   const { id, handle } = await begin(sending.pool);
   await eventually(async () => expect(await openIn(sending.pool, [id])).toBe(1));

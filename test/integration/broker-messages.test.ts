@@ -3,6 +3,8 @@ import { v7 } from 'uuid';
 import { createDecideSending } from '../../activities/decide-sending.js';
 import { createDeliver } from '../../activities/deliver.js';
 import { startRelay, type Relay } from '../../activities/relay.js';
+import { createLedger } from '../../src/api/ledger.js';
+import { createMetrics } from '../../src/api/metrics.js';
 import type { Broker, BrokerHalves } from '../../src/brokers/broker.js';
 import type { ReplyOutcome } from '../../src/brokers/reply.js';
 import { decideHalfMessage, findHalfMessage, prepareHalfMessage } from '../../src/db/half-messages.js';
@@ -141,6 +143,16 @@ test('a half message is delivered over a broker, whichever worker its answer rea
   answer = () => REFUSED;
   const refused = deliverBy(waiting)({ messageId: await halfMessage(waiting) });
   await expect(refused).rejects.toMatchObject({ type: 'RejectedError' });
+});
+
+test('/metrics tells what has become of the answers, by all workers together', async () => {
+  const one = await relay();
+  await expectRow(await send(), { status: 'sent' });
+  const metrics = createMetrics(createLedger(one.pool));
+  await eventually(async () => {
+    const { text } = await metrics.render();
+    expect(text).toMatch(/^settle_replies_total\{transport="rabbitmq",verdict="taken"\} \d+$/m);
+  });
 });
 
 describe('a broker’s half messages', () => {

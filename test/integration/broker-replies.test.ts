@@ -258,6 +258,8 @@ test('fire-and-forget: the broker’s acceptance is the outcome, and nobody is a
   const definition = defineSaga('tell-all', { input: z.object({}), businessKey: () => 'x' })
     .message('stock', tell, () => ({}))
     .build();
+  const asPivot = defineSaga('tell', { input: z.object({}), businessKey: () => 'x' });
+  expect(() => asPivot.message('stock', tell, () => ({}), { kind: 'pivot' })).toThrow(/nothing can refuse it/);
   const one = await sender({ routes: routesOver([tell.type]), definitions: [definition as never] });
   answer = () => undefined;
   const step = await newStep(one, { type: tell.type, payload: {} });
