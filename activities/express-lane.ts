@@ -1,4 +1,5 @@
-import type { ExpressAcceptance, ExpressEnd, ExpressFinding, ExpressMessage, ExpressStart } from '../src/db/express.js';
+import type { ExpressAcceptance, ExpressEnd, ExpressFinding, ExpressStart } from '../src/db/express.js';
+import type { OwedMessage } from '../src/db/local-effects.js';
 import type { Transaction } from '../src/db/pool.js';
 import type { AcceptedSaga, NewSaga } from '../src/db/saga-store.js';
 import { isDatabaseUnavailable } from '../src/db/unavailable.js';
@@ -168,7 +169,7 @@ async function board(
 function owedBy(
   { code, plan }: SagaDefinition,
   { saga, step, result }: { readonly saga: NewSaga; readonly step: PlanStep; readonly result: unknown },
-): ExpressMessage[] {
+): OwedMessage[] {
   const kinds = new Map(plan.items.flatMap(stepsOf).map(({ name, kind }) => [name, kind]));
   const args: LocalArgs = {
     ...{ effect: { sagaId: saga.id, step: step.name, action: 'do' }, tenantId: saga.tenantId, work: step.action },

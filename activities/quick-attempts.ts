@@ -6,7 +6,7 @@ import { STILL_WORKING } from './failures.js';
 const PAUSES_MS = [50, 150];
 
 /** A failure that took longer is no matter of a moment: it would hold up the sagas behind it, which share the worker's slots. */
-const QUICK_MS = 500;
+export const QUICK_MS = 500;
 
 /**
  * Gives every activity its quick attempts on the fast path, where it runs as a local activity.

@@ -20,7 +20,8 @@ export function createRunLocal({ pool, localWorks, definitions }: ActivityDepend
         work: (tx) => work(tx, context),
         owes: (result) => owedMessages(args, result, (step) => code?.get(step)),
       };
-      return await (effect.action === 'do' ? applyLocal(pool, local) : undoLocal(pool, local));
+      if (effect.action === 'undo') return await undoLocal(pool, local);
+      return (await applyLocal(pool, local)).result;
     } catch (error) {
       throw toFailure(error);
     }

@@ -12,6 +12,7 @@ import { createLookAtChild } from './child-sagas.js';
 import { createDispatch } from './dispatch.js';
 import { toFailure } from './failures.js';
 import type { Obtaining } from './obtain.js';
+import { createRunAhead, type AheadArgs, type AheadEnd, type AheadLedger } from './run-ahead.js';
 import { createRunLocal } from './run-local.js';
 
 /** A local step: which transaction, for whom, and what is known so far. */
@@ -62,6 +63,8 @@ export interface ChildArgs {
  * `StillWorking` or others (tried again).
  */
 export interface SagaActivities {
+  /** Runs the healthy steps of a saga and completes it; returns how far it has come. Its steps' failures are not its own. */
+  runAhead(args: AheadArgs): Promise<AheadEnd>;
   /** Runs a local transaction; returns its stored result. */
   runLocal(args: LocalArgs): Promise<unknown>;
   /** Sends a message and records the participant's answer in the ledger; returns its result. */
@@ -85,12 +88,15 @@ export interface ActivityDependencies extends Obtaining {
   readonly definitions: readonly SagaDefinition[];
   /** By name, e.g. `orders.place`. */
   readonly localWorks: ReadonlyMap<string, LocalWork<Transaction, never, unknown>>;
+  /** What running ahead asks of the ledger. @default that of the pool */
+  readonly ahead?: AheadLedger;
 }
 
 /** Makes the activities; the worker registers them. */
 export function createSagaActivities(dependencies: ActivityDependencies): SagaActivities {
   const { pool } = dependencies;
   return {
+    runAhead: createRunAhead(dependencies),
     runLocal: createRunLocal(dependencies),
     dispatch: createDispatch(dependencies),
     recordState: (change) => withTransaction(pool, (tx) => recordState(tx, change)),

@@ -39,12 +39,14 @@ export interface Call<Name extends keyof Activities> {
   readonly retry: RetryPolicy;
   /** What a person reads beside the activity in the Web UI. */
   readonly summary: string;
+  /** Whether the fast path is left out. @default false */
+  readonly isSlow?: boolean;
   /** Told when the fast path has not succeeded, before the durable one begins. */
   readonly onFallback?: () => void;
 }
 
 /** One attempt on the fast path; longer ones belong where a person can see them. */
-const FAST_TIMEOUT_MS = 1_500;
+export const FAST_TIMEOUT_MS = 1_500;
 /** What an activity needs beyond its participant's time: its database work. */
 const LEDGER_MARGIN_MS = 6_000;
 /** Failures that no attempt can change. */
@@ -59,6 +61,10 @@ const FINAL: readonly string[] = ['RejectedError', 'FencedError', 'ParkedError']
 export async function call<Name extends keyof Activities>(
   request: Call<Name>,
 ): Promise<Awaited<ReturnType<Activities[Name]>>> {
+  if (request.isSlow) {
+    request.onFallback?.();
+    return durablePath(request);
+  }
   try {
     // never cancelled: it is short, and waited for in any case. Asked to cancel one that has just ended, the SDK's core fails the
     // whole workflow task ("invalid transition in state machine"), which then waits some ten seconds for its next attempt

@@ -31,6 +31,10 @@ export interface SagaRun {
   abortReason?: Reason;
   /** True from the moment after which nothing may be taken back. */
   hasPassedPivot: boolean;
+  /** The steps that are not worth a quick attempt, as they have just had one. */
+  readonly slowSteps: Set<string>;
+  /** Whether its steps have run ahead to the very end, and completed it. */
+  isCompleted: boolean;
   /** The steps that wait for an operator. */
   readonly parkedSteps: Set<string>;
   /** What operators have decided for single steps, and no step has taken up yet. */
@@ -56,6 +60,8 @@ export function newRun(definition: SagaDefinition, start: SagaStart): SagaRun {
     results: {},
     undoStack: [],
     hasPassedPivot: false,
+    slowSteps: new Set(),
+    isCompleted: false,
     parkedSteps: new Set(),
     operations: new Map(),
     heard: new Set(),

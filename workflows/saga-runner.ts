@@ -5,6 +5,7 @@ import type { Operation } from '../src/saga/operator.js';
 import { stepsOf, turningPoint, type PlanGroup, type PlanStep } from '../src/saga/plan.js';
 import { PERSISTENT_RETRY } from '../src/saga/retry.js';
 import type { SagaEnd, SagaOutcome, SagaStart } from '../src/saga/state.js';
+import { goAhead } from './saga-ahead.js';
 import { call, readFailure } from './saga-calls.js';
 import { compensate } from './saga-compensation.js';
 import {
@@ -60,6 +61,7 @@ async function runToItsEnd(run: SagaRun): Promise<SagaEnd> {
 
 /** Settles as completed; returns why not, when the ledger has decided to compensate before this workflow was started. */
 async function complete(run: SagaRun): Promise<Reason | undefined> {
+  if (run.isCompleted) return undefined;
   try {
     await settle(run, 'completed');
     return undefined;
@@ -93,7 +95,10 @@ async function goForward(run: SagaRun): Promise<Reason | undefined> {
     return await forward.run(async () => {
       const { items } = run.start.plan;
       const holdAt = run.start.parent ? turningPoint(run.start.plan) : undefined;
+      const ahead = await goAhead(run, deadlineLeftMs(run));
+      if (run.abortReason && !run.hasPassedPivot && !run.isCompleted) return run.abortReason;
       for (const [index, item] of items.entries()) {
+        if (index < ahead) continue;
         const reason = (index === holdAt ? await hold(run) : undefined) ?? (await runItem(run, item, startDeadline));
         if (reason) return reason;
       }

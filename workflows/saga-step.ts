@@ -111,6 +111,7 @@ async function callStep(
   const common = {
     retry: step.retry,
     summary: `${step.name}: ${step.action}`,
+    isSlow: run.slowSteps.delete(step.name),
     onFallback: () => {
       startDeadline();
       showState('running', step.name);

@@ -18,12 +18,7 @@ export interface ExpressStart {
   /** The business work of that step; what it writes commits with the acceptance. */
   readonly work: (tx: Transaction) => Promise<unknown>;
   /** The messages that its result owes. */
-  readonly owes: (result: unknown) => readonly ExpressMessage[];
-}
-
-/** A message that is owed, and whether it counts as begun with the acceptance: then an undo is sent for it, whatever happens. */
-export interface ExpressMessage extends OwedMessage {
-  readonly isBegun: boolean;
+  readonly owes: (result: unknown) => readonly OwedMessage[];
 }
 
 /** What became of a request. */
@@ -144,7 +139,7 @@ function effectsOfFirst({ saga, step, owes }: ExpressStart, result: unknown): pg
       owed.map(({ step: name }) => name),
       owed.map(({ type }) => type),
       owed.map(({ payload }) => JSON.stringify(payload)),
-      owed.map(({ isBegun }) => isBegun),
+      owed.map(({ isBegun }) => isBegun ?? false),
     ],
   };
 }

@@ -1,6 +1,7 @@
 import type pg from 'pg';
 import { RejectedError, type Reason } from '../saga/errors.js';
 import { effectKey, type EffectId } from '../saga/ids.js';
+import { MESSAGE_COLUMNS, type LoggedMessage } from './message-log.js';
 import { withTransaction, type Transaction } from './pool.js';
 import { assertOpen, enterForward } from './saga-store.js';
 
@@ -9,6 +10,8 @@ export interface OwedMessage {
   readonly step: string;
   readonly type: string;
   readonly payload: unknown;
+  /** Whether its first attempt counts as begun with the transaction: then an undo is sent for it, whatever happens. @default false */
+  readonly isBegun?: boolean;
 }
 
 /** One local step, and what to do in its transaction. */
@@ -19,6 +22,13 @@ export interface LocalEffect {
   readonly work: (tx: Transaction) => Promise<unknown>;
   /** The messages that its result owes. */
   readonly owes?: (result: unknown) => readonly OwedMessage[];
+}
+
+/** What a local step has brought. */
+export interface AppliedLocal {
+  readonly result: unknown;
+  /** The messages that count as begun with this very run of it, by step; a repetition begins none. */
+  readonly begun: ReadonlyMap<string, LoggedMessage>;
 }
 
 /** What the guard row says about an effect. */
@@ -35,14 +45,14 @@ interface Recorded {
  * @throws RejectedError when the work refused, now or before
  * @throws FencedError when the saga has decided to compensate
  */
-export async function applyLocal(pool: pg.Pool, local: LocalEffect): Promise<unknown> {
-  const recorded = await withTransaction(pool, async (tx) => {
+export async function applyLocal(pool: pg.Pool, local: LocalEffect): Promise<AppliedLocal> {
+  const { begun = NONE, ...recorded } = await withTransaction(pool, async (tx): Promise<Guarded> => {
     const earlier = await claim(tx, local.effect);
     if (earlier) return earlier;
     await enterForward(tx, local.effect);
     return runGuarded(tx, local);
   });
-  if (recorded.status === 'applied') return recorded.result;
+  if (recorded.status === 'applied') return { result: recorded.result, begun };
   const { code, message } = recorded.reason ?? { code: 'undone', message: 'was undone before it was done' };
   throw new RejectedError(code, message);
 }
@@ -80,13 +90,17 @@ async function claim(tx: Transaction, effect: EffectId): Promise<Recorded | unde
   return rows[0];
 }
 
-async function runGuarded(tx: Transaction, local: LocalEffect): Promise<Recorded> {
+type Guarded = Recorded & { readonly begun?: AppliedLocal['begun'] };
+
+const NONE: AppliedLocal['begun'] = new Map();
+
+async function runGuarded(tx: Transaction, local: LocalEffect): Promise<Guarded> {
   await tx.query('savepoint work');
   try {
     const result = (await local.work(tx)) ?? null;
     const stored = await finish(tx, local.effect, { status: 'applied', result, reason: null });
-    await insertOwed(tx, local, local.owes?.(stored.result) ?? []);
-    return stored;
+    const begun = await insertOwed(tx, local, local.owes?.(stored.result) ?? []);
+    return { ...stored, begun };
   } catch (error) {
     if (!(error instanceof RejectedError)) throw error;
     await tx.query('rollback to savepoint work');
@@ -110,15 +124,16 @@ async function insertOwed(
   tx: Transaction,
   { effect, tenantId }: LocalEffect,
   owed: readonly OwedMessage[],
-): Promise<void> {
-  if (owed.length === 0) return;
+): Promise<AppliedLocal['begun']> {
+  if (owed.length === 0) return NONE;
   const keys = owed.map(({ step }) => effectKey({ sagaId: effect.sagaId, step, action: 'do' }));
-  await tx.query({
+  const { rows } = await tx.query<LoggedMessage & { readonly step: string }>({
     name: 'insert-owed',
-    text: `insert into settle.message_log (effect_key, saga_id, tenant_id, step, action, type, payload)
-           select key, $1, $2, step, 'do', type, payload
-             from unnest($3::text[], $4::text[], $5::text[], $6::jsonb[]) as owed (key, step, type, payload)
-           on conflict (effect_key) do nothing`,
+    text: `insert into settle.message_log (effect_key, saga_id, tenant_id, step, action, type, payload, attempts, first_sent_at)
+           select key, $1, $2, step, 'do', type, payload, begun::int, case when begun then clock_timestamp() end
+             from unnest($3::text[], $4::text[], $5::text[], $6::jsonb[], $7::boolean[]) as owed (key, step, type, payload, begun)
+           on conflict (effect_key) do nothing
+           returning step, ${MESSAGE_COLUMNS}`,
     values: [
       effect.sagaId,
       tenantId,
@@ -126,6 +141,8 @@ async function insertOwed(
       owed.map(({ step }) => step),
       owed.map(({ type }) => type),
       owed.map(({ payload }) => JSON.stringify(payload)),
+      owed.map(({ isBegun }) => isBegun ?? false),
     ],
   });
+  return new Map(rows.filter(({ attempts }) => attempts > 0).map((row) => [row.step, row]));
 }

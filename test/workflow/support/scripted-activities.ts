@@ -1,4 +1,5 @@
 import { ApplicationFailure } from '@temporalio/common';
+import type { AheadEnd } from '../../../activities/run-ahead.js';
 import type { LocalArgs, SagaActivities } from '../../../activities/saga-activities.js';
 import type { Reason } from '../../../src/saga/errors.js';
 import type { HoldVerdict, Look, StateRecord } from '../../../src/saga/state.js';
@@ -26,6 +27,8 @@ export interface LedgerScript {
   readonly records?: Readonly<Record<string, StateRecord>>;
   /** To a saga that is held, once it is held no longer. @default release */
   readonly verdict?: HoldVerdict;
+  /** How far a saga comes that may run ahead. @default the ledger fails it at once */
+  readonly ahead?: AheadEnd | (() => Promise<AheadEnd>);
 }
 
 /** Nothing is known yet. */
@@ -42,7 +45,7 @@ function lookOf(result: unknown): Look<unknown> {
  */
 export function scriptedActivities(
   script: Readonly<Record<string, readonly Attempt[]>>,
-  { records = {}, verdict = { kind: 'release' } }: LedgerScript = {},
+  { records = {}, verdict = { kind: 'release' }, ahead }: LedgerScript = {},
 ): ScriptedActivities {
   const log: string[] = [];
   const attempts = new Map<string, number>();
@@ -73,6 +76,11 @@ export function scriptedActivities(
     reasons,
     payloads,
     traces,
+    runAhead: () => {
+      note('ahead');
+      if (!ahead) return Promise.reject(new Error('the ledger cannot be reached'));
+      return typeof ahead === 'function' ? ahead() : Promise.resolve(ahead);
+    },
     runLocal: perform,
     dispatch: (args) => {
       traces.push(args.traceparent);

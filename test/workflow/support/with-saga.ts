@@ -44,6 +44,8 @@ export interface Running {
   cancelWorkflow(): Promise<unknown>;
   /** Workflow tasks that failed so far: each costs its saga some ten seconds. */
   failedTasks(): Promise<number>;
+  /** The regular activities that were scheduled, by name. */
+  scheduled(): Promise<string[]>;
   /** Tells it what an operator has decided, as the API does. */
   operate(change: Partial<Operation> & Pick<Operation, 'action' | 'step'>): Promise<OperationAnswer>;
 }
@@ -88,6 +90,12 @@ export async function withSaga(
       failedTasks: async () => {
         const { events } = await handle.fetchHistory();
         return (events ?? []).filter(({ workflowTaskFailedEventAttributes: failed }) => failed).length;
+      },
+      scheduled: async () => {
+        const { events } = await handle.fetchHistory();
+        return (events ?? []).flatMap(
+          ({ activityTaskScheduledEventAttributes: each }) => each?.activityType?.name ?? [],
+        );
       },
       operate: ({ action, step, ...change }) => {
         const reason = { code: `test-${action}`, message: 'ann: decided', step };
