@@ -248,7 +248,9 @@ async function sendOnce(
     run.unrecorded = [...run.unrecorded, { answer: { step: step.name, revision, result }, onRecorded }];
     return 'done';
   }
-  await settle({ answer, onRecorded }, (final) => record({ effect, revision, type, maxWaitMs: step.retry.capMs }, final));
+  await settle({ answer, onRecorded }, (final) =>
+    record({ effect, revision, type, maxWaitMs: step.retry.capMs }, final),
+  );
   return given.kind;
 }
 

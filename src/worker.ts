@@ -25,6 +25,7 @@ import { startReplies, type Replies } from '../activities/replies.js';
 import { createReplyDesk, type ReplyDesk } from '../activities/reply-desk.js';
 import { scanRepairs, type RepairRestarter } from '../activities/repair-scan.js';
 import { createRepairActivities } from '../activities/repairs.js';
+import { aheadLedger } from '../activities/run-ahead.js';
 import { createSagaActivities } from '../activities/saga-activities.js';
 import { scanOperatorActions, scanSagas, type SagaRestarter } from '../activities/scan.js';
 import { definitions } from '../workflows/definitions.js';
@@ -100,8 +101,10 @@ export async function startWorker(dependencies: WorkerDependencies): Promise<Run
   const checkBackClient = createCheckBackClient();
   // a step, and the relay, ask for rows by their keys: planned once, their statements cost no more for the partitions
   const byKey = createPool(config.databaseUrl!, { name: 'settle-steps', plansOnce: true });
+  const ahead = wrap('aheadLedger', aheadLedger(byKey));
+  const works = wrap('localWorks', localWorks());
   const activities = {
-    ...createSagaActivities({ pool: byKey, ...obtaining, definitions, localWorks: wrap('localWorks', localWorks()) }),
+    ...createSagaActivities({ pool: byKey, ...obtaining, definitions, localWorks: works, ahead }),
     ...createHalfMessageActivities({ pool, ...obtaining, checkBackClient }),
     ...createOutboxActivities({ pool }),
     ...createRepairActivities({ pool, restarter, windowMs: config.windows.manualMs }),

@@ -52,7 +52,7 @@ export async function advance(
            entered as (
              update settle.saga set state = 'running', handed_over_at = null, updated_at = clock_timestamp()
               where id = $1 and id in (select id from open) and (state = 'accepted' or handed_over_at is not null)),
-           ${ANSWERED}
+           ${ANSWERED},
            counted as (
              update settle.message_log
                 set attempts = attempts + case when status in ('pending', 'dead') and not ${IS_AWAITED} then 1 else 0 end,

@@ -66,7 +66,7 @@ test('a saga that has passed its pivot ahead only goes forward, whatever a cance
   await withSaga({ definition: pivotedSaga, start, ahead, script }, async ({ activities, cancel }) => {
     await eventually(() => expect(activities.log).toContain('after/do'));
     await cancel();
-    await eventually(() => expect(activities.attempts.get('after/do')).toBeGreaterThan(3));
+    await eventually(() => expect(activities.log).toContain('parked'));
     expect(activities.log).not.toContain('compensating');
   });
 });

@@ -1,4 +1,5 @@
 import type { ExpressLedger } from '../../../activities/express-lane.js';
+import type { AheadLedger } from '../../../activities/run-ahead.js';
 import type { ActivityDependencies, SagaActivities } from '../../../activities/saga-activities.js';
 import type { SagaStarter } from '../../../src/api/saga-starter.js';
 import type { Ledger } from '../../../src/api/ledger.js';
@@ -78,6 +79,7 @@ export function armedWrap(arms: Arms): Wrap {
     localWorks: (port: ActivityDependencies['localWorks']) => wrapLocalWorks(port, pass),
     router: (port: Router) => wrapRouter(port, pass),
     expressLedger: (port: ExpressLedger) => wrapExpress(port, pass),
+    aheadLedger: (port: AheadLedger) => wrapAhead(port, pass),
     activities: (port: SagaActivities) => wrapActivities(port, pass),
     inbox: (port: Inbox) => wrapInbox(port, pass),
     participant: (port: Participant) => wrapParticipant(port, pass),
@@ -181,6 +183,29 @@ function wrapRouter(port: Router, pass: Pass): Router {
       const outcome = await port.send(envelope, timeoutMs, options);
       await pass(action === 'do' ? 'dispatch-after-answer' : 'undo-after-answer', step);
       return outcome;
+    },
+  };
+}
+
+/** The same points as those of the single steps: most sagas pass them here. */
+function wrapAhead(port: AheadLedger, pass: Pass): AheadLedger {
+  return {
+    applyLocal: async (local) => {
+      const applied = await port.applyLocal(local);
+      await pass('local-after-commit', local.effect.step);
+      return applied;
+    },
+    advance: async (move) => {
+      for (const { step } of move.begins) await pass('dispatch-before-claim', step);
+      const begun = await port.advance(move);
+      for (const { step } of move.answers) await pass('between-steps', step);
+      return begun;
+    },
+    complete: async (done) => {
+      await pass('settle-before');
+      const hasCompleted = await port.complete(done);
+      await pass('settle-after');
+      return hasCompleted;
     },
   };
 }
