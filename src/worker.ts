@@ -100,7 +100,7 @@ export async function startWorker(dependencies: WorkerDependencies): Promise<Run
   const obtaining = { router, desk, openActivities: replies.openActivities };
   const checkBackClient = createCheckBackClient();
   // a step, and the relay, ask for rows by their keys: planned once, their statements cost no more for the partitions
-  const byKey = createPool(config.databaseUrl!, { name: 'settle-steps', plansOnce: true });
+  const byKey = createPool(config.databaseUrl!, { name: 'settle-steps', plansOnce: true, pipelines: true });
   const ahead = wrap('aheadLedger', aheadLedger(byKey));
   const works = wrap('localWorks', localWorks());
   const activities = {
@@ -125,6 +125,8 @@ export async function startWorker(dependencies: WorkerDependencies): Promise<Run
     // a healthy saga is one task: few at a time go straight through, many at a time all grow slow
     maxConcurrentWorkflowTaskExecutions: 32,
     maxCachedWorkflows: 500,
+    // what a worker that has died was to go on with is another's so soon
+    stickyQueueScheduleToStartTimeout: '3s',
     workflowThreadPoolSize: 1,
     shutdownGraceTime: '10s',
     shutdownForceTime: '15s',

@@ -2,8 +2,8 @@ import type pg from 'pg';
 import { RejectedError, type Reason } from '../saga/errors.js';
 import { effectKey, type EffectId } from '../saga/ids.js';
 import { MESSAGE_COLUMNS, type LoggedMessage } from './message-log.js';
-import { withTransaction, type Transaction } from './pool.js';
-import { assertOpen, enterForward } from './saga-store.js';
+import { together, withClient, withTransaction, type Transaction } from './pool.js';
+import { assertForward, assertOpen, enterForward, lockForward } from './saga-store.js';
 
 /** A message that a local transaction owes: it commits with the business row, or not at all. */
 export interface OwedMessage {
@@ -42,19 +42,55 @@ interface Recorded {
  * Applies the `do` of a local step at most once: the guard row, the business row and the messages owed are one transaction.
  * A repetition returns the stored result; a stored rejection is thrown again.
  *
+ * @param pool fewer round trips with one that pipelines
  * @throws RejectedError when the work refused, now or before
  * @throws FencedError when the saga has decided to compensate
  */
 export async function applyLocal(pool: pg.Pool, local: LocalEffect): Promise<AppliedLocal> {
-  const { begun = NONE, ...recorded } = await withTransaction(pool, async (tx): Promise<Guarded> => {
-    const earlier = await claim(tx, local.effect);
-    if (earlier) return earlier;
-    await enterForward(tx, local.effect);
-    return runGuarded(tx, local);
-  });
+  const { begun = NONE, ...recorded } = await withClient(pool, (client) => apply(client, local)).catch(
+    (error: unknown): Promise<Guarded> => {
+      if (!(error instanceof RejectedError)) throw error;
+      // what the work had written is undone with its transaction; that it refused is recorded in the next
+      return withTransaction(pool, (tx) => refuse(tx, local, error));
+    },
+  );
   if (recorded.status === 'applied') return { result: recorded.result, begun };
   const { code, message } = recorded.reason ?? { code: 'undone', message: 'was undone before it was done' };
   throw new RejectedError(code, message);
+}
+
+type Guarded = Recorded & { readonly begun?: AppliedLocal['begun'] };
+
+const NONE: AppliedLocal['begun'] = new Map();
+
+/** The lock on the saga keeps others from doing the same meanwhile; the guard row of an undo that comes first refuses this one. */
+async function apply(client: pg.PoolClient, local: LocalEffect): Promise<Guarded> {
+  const { effect } = local;
+  // looked for under the lock: what another attempt has done by then is seen
+  const [, standing, earlier] = await together(client, () =>
+    Promise.all([client.query('begin'), lockForward(client, effect.sagaId), find(client, effect)]),
+  );
+  if (earlier) {
+    await client.query('commit');
+    return earlier;
+  }
+  assertForward(effect, standing);
+  // as the ledger will return it
+  const result = JSON.parse(JSON.stringify((await local.work(client)) ?? null)) as unknown;
+  // whatever can fail on this side fails before the commit is on its way
+  const owed = owedOf(local, local.owes?.(result) ?? []);
+  const record = { status: 'applied', result, reason: null } as const;
+  const [, begun] = await together(client, () =>
+    Promise.all([insertEffect(client, effect, record), insertOwed(client, owed), client.query('commit')]),
+  );
+  return { ...record, begun };
+}
+
+async function refuse(tx: Transaction, { effect }: LocalEffect, { code, message }: RejectedError): Promise<Recorded> {
+  const earlier = await claim(tx, effect);
+  if (earlier) return earlier;
+  await enterForward(tx, effect);
+  return finish(tx, effect, { status: 'rejected', result: null, reason: { code, message, step: effect.step } });
 }
 
 /**
@@ -75,38 +111,35 @@ export async function undoLocal(pool: pg.Pool, local: LocalEffect): Promise<void
 
 /** Inserts the guard row; a row that is already there, or that another transaction commits first, is returned instead. */
 async function claim(tx: Transaction, effect: EffectId): Promise<Recorded | undefined> {
-  const key = effectKey(effect);
   const { rowCount } = await tx.query({
     name: 'claim-effect',
     text: `insert into settle.step_effect (effect_key, saga_id, step, action, status) values ($1, $2, $3, $4, 'applied')
            on conflict (effect_key) do nothing`,
-    values: [key, effect.sagaId, effect.step, effect.action],
+    values: guardOf(effect),
   });
-  if (rowCount === 1) return undefined;
-  const { rows } = await tx.query<Recorded>(
-    'select status, result, reason from settle.step_effect where effect_key = $1',
-    [key],
-  );
+  return rowCount === 1 ? undefined : find(tx, effect);
+}
+
+async function find(tx: Transaction, effect: EffectId): Promise<Recorded | undefined> {
+  const { rows } = await tx.query<Recorded>({
+    name: 'find-effect',
+    text: 'select status, result, reason from settle.step_effect where effect_key = $1',
+    values: [effectKey(effect)],
+  });
   return rows[0];
 }
 
-type Guarded = Recorded & { readonly begun?: AppliedLocal['begun'] };
+function guardOf(effect: EffectId): unknown[] {
+  return [effectKey(effect), effect.sagaId, effect.step, effect.action];
+}
 
-const NONE: AppliedLocal['begun'] = new Map();
-
-async function runGuarded(tx: Transaction, local: LocalEffect): Promise<Guarded> {
-  await tx.query('savepoint work');
-  try {
-    const result = (await local.work(tx)) ?? null;
-    const stored = await finish(tx, local.effect, { status: 'applied', result, reason: null });
-    const begun = await insertOwed(tx, local, local.owes?.(stored.result) ?? []);
-    return { ...stored, begun };
-  } catch (error) {
-    if (!(error instanceof RejectedError)) throw error;
-    await tx.query('rollback to savepoint work');
-    const reason: Reason = { code: error.code, message: error.message, step: local.effect.step };
-    return finish(tx, local.effect, { status: 'rejected', result: null, reason });
-  }
+/** @throws when there is a row already: then its transaction is undone, and the next attempt finds that row */
+async function insertEffect(tx: Transaction, effect: EffectId, { status, result }: Recorded): Promise<void> {
+  await tx.query({
+    name: 'insert-effect',
+    text: `insert into settle.step_effect (effect_key, saga_id, step, action, status, result) values ($1, $2, $3, $4, $5, $6)`,
+    values: [...guardOf(effect), status, JSON.stringify(result)],
+  });
 }
 
 /** Completes the guard row; returns it as stored, so that the first attempt and a repetition see the very same result. */
@@ -120,14 +153,10 @@ async function finish(tx: Transaction, effect: EffectId, { status, result, reaso
   return rows[0]!;
 }
 
-async function insertOwed(
-  tx: Transaction,
-  { effect, tenantId }: LocalEffect,
-  owed: readonly OwedMessage[],
-): Promise<AppliedLocal['begun']> {
-  if (owed.length === 0) return NONE;
-  const keys = owed.map(({ step }) => effectKey({ sagaId: effect.sagaId, step, action: 'do' }));
-  const { rows } = await tx.query<LoggedMessage & { readonly step: string }>({
+/** The statement that writes what is owed; undefined where nothing is. */
+function owedOf({ effect, tenantId }: LocalEffect, owed: readonly OwedMessage[]): pg.QueryConfig | undefined {
+  if (owed.length === 0) return undefined;
+  return {
     name: 'insert-owed',
     text: `insert into settle.message_log (effect_key, saga_id, tenant_id, step, action, type, payload, attempts, first_sent_at)
            select key, $1, $2, step, 'do', type, payload, begun::int, case when begun then clock_timestamp() end
@@ -137,12 +166,17 @@ async function insertOwed(
     values: [
       effect.sagaId,
       tenantId,
-      keys,
+      owed.map(({ step }) => effectKey({ sagaId: effect.sagaId, step, action: 'do' })),
       owed.map(({ step }) => step),
       owed.map(({ type }) => type),
       owed.map(({ payload }) => JSON.stringify(payload)),
       owed.map(({ isBegun }) => isBegun ?? false),
     ],
-  });
+  };
+}
+
+async function insertOwed(tx: Transaction, owed: pg.QueryConfig | undefined): Promise<AppliedLocal['begun']> {
+  if (!owed) return NONE;
+  const { rows } = await tx.query<LoggedMessage & { readonly step: string }>(owed);
   return new Map(rows.filter(({ attempts }) => attempts > 0).map((row) => [row.step, row]));
 }

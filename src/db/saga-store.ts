@@ -110,31 +110,44 @@ export async function findByKey(pool: pg.Pool, saga: NewSaga): Promise<AcceptedS
  *
  * @throws FencedError with the recorded reason when the saga has decided to compensate, is to be cancelled, or has settled
  */
-export async function enterForward(tx: Transaction, { sagaId, step }: { sagaId: string; step: string }): Promise<void> {
-  const { rows } = await tx.query<{
-    state: SagaState;
-    reason: Reason | null;
-    cancelReason: Reason | null;
-    plan: Plan | null;
-    isHandedOver: boolean;
-  }>({
+export async function enterForward(tx: Transaction, step: { sagaId: string; step: string }): Promise<void> {
+  assertForward(step, await lockForward(tx, step.sagaId));
+}
+
+/** What the fence goes by, under the saga's lock. */
+export interface ForwardStanding {
+  readonly state: SagaState;
+  readonly reason: Reason | null;
+  readonly cancelReason: Reason | null;
+  /** Read where it matters: when there is a cancel. */
+  readonly plan: Plan | null;
+}
+
+/** The statement of {@link enterForward}: locks the saga, and makes one that goes forward a running one. */
+export async function lockForward(tx: Transaction, sagaId: string): Promise<ForwardStanding | undefined> {
+  const { rows } = await tx.query<ForwardStanding>({
     name: 'enter-forward',
-    text: `select state, reason, cancel_reason as "cancelReason", case when cancel_reason is not null then plan end as plan,
-                  state = 'running' and handed_over_at is not null as "isHandedOver"
-             from settle.saga where id = $1 for no key update`,
+    text: `with standing as (
+             select id, state, reason, cancel_reason, case when cancel_reason is not null then plan end as plan,
+                    state = 'accepted' or state = 'running' and handed_over_at is not null as is_new
+               from settle.saga where id = $1 for no key update),
+           entered as (
+             update settle.saga set state = 'running', handed_over_at = null, updated_at = clock_timestamp()
+              where id = $1 and (select is_new from standing))
+           select state, reason, cancel_reason as "cancelReason", plan from standing`,
     values: [sagaId],
   });
-  const saga = rows[0];
+  return rows[0];
+}
+
+/** The judgement of {@link enterForward}. */
+export function assertForward(
+  { sagaId, step }: { sagaId: string; step: string },
+  saga: ForwardStanding | undefined,
+): void {
   const isCancelled =
     saga?.plan && allSteps(saga.plan).some(({ name, kind }) => name === step && kind === 'compensatable');
   const standing = saga?.reason ?? (isCancelled ? saga.cancelReason : null);
-  if (saga?.state === 'accepted' || saga?.isHandedOver) {
-    await tx.query({
-      name: 'enter-running',
-      text: `update settle.saga set state = 'running', handed_over_at = null, updated_at = clock_timestamp() where id = $1`,
-      values: [sagaId],
-    });
-  }
   if (saga && !standing && !isTerminal(saga.state)) return;
   throw fencedBy(effectKey({ sagaId, step, action: 'do' }), saga && { state: saga.state, reason: standing ?? null });
 }

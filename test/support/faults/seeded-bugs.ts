@@ -185,8 +185,8 @@ export const SEEDED_BUGS: readonly SeededBug[] = [
     mutations: [
       {
         file: 'src/db/local-effects.js',
-        find: 'await insertOwed(tx, local,',
-        replace: "await tx.query('commit'); await tx.query('begin'); await insertOwed(tx, local,",
+        find: "insertOwed(client, owed), client.query('commit')",
+        replace: "client.query('commit').then(() => undefined) && insertOwed(client, owed)",
       },
     ],
     provoke: ordersOf('completes'),
