@@ -75,15 +75,13 @@ async function apply(client: pg.PoolClient, local: LocalEffect): Promise<Guarded
     return earlier;
   }
   assertForward(effect, standing);
-  // as the ledger will return it
   const result = JSON.parse(JSON.stringify((await local.work(client)) ?? null)) as unknown;
   // whatever can fail on this side fails before the commit is on its way
   const owed = owedOf(local, local.owes?.(result) ?? []);
-  const record = { status: 'applied', result, reason: null } as const;
-  const [, begun] = await together(client, () =>
-    Promise.all([insertEffect(client, effect, record), insertOwed(client, owed), client.query('commit')]),
+  const [stored, begun] = await together(client, () =>
+    Promise.all([insertApplied(client, effect, result), insertOwed(client, owed), client.query('commit')]),
   );
-  return { ...record, begun };
+  return { ...stored, begun };
 }
 
 async function refuse(tx: Transaction, { effect }: LocalEffect, { code, message }: RejectedError): Promise<Recorded> {
@@ -133,16 +131,21 @@ function guardOf(effect: EffectId): unknown[] {
   return [effectKey(effect), effect.sagaId, effect.step, effect.action];
 }
 
-/** @throws when there is a row already: then its transaction is undone, and the next attempt finds that row */
-async function insertEffect(tx: Transaction, effect: EffectId, { status, result }: Recorded): Promise<void> {
-  await tx.query({
+/**
+ * @returns the row as stored, so that the first attempt and a repetition see the very same result
+ * @throws when there is a row already: then its transaction is undone, and the next attempt finds that row
+ */
+async function insertApplied(tx: Transaction, effect: EffectId, result: unknown): Promise<Recorded> {
+  const { rows } = await tx.query<Recorded>({
     name: 'insert-effect',
-    text: `insert into settle.step_effect (effect_key, saga_id, step, action, status, result) values ($1, $2, $3, $4, $5, $6)`,
-    values: [...guardOf(effect), status, JSON.stringify(result)],
+    text: `insert into settle.step_effect (effect_key, saga_id, step, action, status, result) values ($1, $2, $3, $4, 'applied', $5)
+           returning status, result, reason`,
+    values: [...guardOf(effect), JSON.stringify(result)],
   });
+  return rows[0]!;
 }
 
-/** Completes the guard row; returns it as stored, so that the first attempt and a repetition see the very same result. */
+/** Completes the guard row; returns it as stored. */
 async function finish(tx: Transaction, effect: EffectId, { status, result, reason }: Recorded): Promise<Recorded> {
   const { rows } = await tx.query<Recorded>({
     name: 'finish-effect',
