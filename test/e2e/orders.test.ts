@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import { Client, Connection } from '@temporalio/client';
 import pg from 'pg';
 import { findFreePorts } from '../../src/dev/ports.js';
 import { useDatabase } from '../support/databases.js';
@@ -52,6 +53,21 @@ async function query<T extends pg.QueryResultRow>(url: string, sql: string, valu
 
 const stockOf = async (sku: string): Promise<object | undefined> =>
   (await query(inventory.url, 'select on_hand, sold from inventory.stock where sku = $1', [sku]))[0];
+
+test('a healthy order costs Temporal one workflow task, and twelve events at the most', async () => {
+  const { body } = await shop.order();
+  await shop.settled(body.sagaId);
+  const connection = await Connection.connect({ address: process.env.SETTLE_TEST_TEMPORAL_ADDRESS! });
+  try {
+    const handle = new Client({ connection }).workflow.getHandle(body.sagaId);
+    await handle.result();
+    const { events = [] } = await handle.fetchHistory();
+    expect(events!.length).toBeLessThanOrEqual(12);
+    expect(events!.filter((event) => event.workflowTaskScheduledEventAttributes)).toHaveLength(1);
+  } finally {
+    await connection.close();
+  }
+});
 
 test('an order that everybody can serve happens everywhere', async () => {
   const { status, headers, body } = await shop.order();
