@@ -5,7 +5,7 @@ import { owedAfter, type PlanStep } from '../src/saga/plan.js';
 import type { Router } from '../src/transports/router.js';
 import { envelopeOf } from './dispatch.js';
 import type { Ride } from './express-ride.js';
-import { STILL_WORKING } from './failures.js';
+import { HELD_BACK, STILL_WORKING } from './failures.js';
 import type { DispatchArgs, SagaActivities } from './saga-activities.js';
 import { checked, UNCERTAIN } from './step-answers.js';
 import { cleaned } from './storable.js';
@@ -18,6 +18,8 @@ export type Trouble =
   | 'unknown'
   /** A participant has asked for time. */
   | 'working'
+  /** Its participant does not answer just now: nothing was sent. */
+  | 'held'
   /** A broker has the message: the participant's answer comes later, and to whichever worker hears of it. */
   | 'accepted'
   /** It is to be cancelled, or its lease was taken away. */
@@ -33,7 +35,7 @@ export type Trouble =
 
 /** What steps are run with. */
 export interface StepTools {
-  readonly router: Pick<Router, 'send'>;
+  readonly router: Pick<Router, 'admit' | 'send'>;
   readonly activities: Pick<SagaActivities, 'runLocal' | 'dispatch'>;
   readonly isClosing: () => boolean;
 }
@@ -95,6 +97,7 @@ async function sendOnce(
   { effect, message, timeoutMs }: Sending,
 ): Promise<Trouble | undefined> {
   const { step } = effect;
+  if (router.admit(message.type).held) return 'held';
   answers.set(step, { status: 'pending', error: 'no answer' });
   const unanswered = (error: string): void => void answers.set(step, { status: 'pending', error: cleaned(error) });
   try {
@@ -128,5 +131,6 @@ function troubleOf(error: unknown): Trouble {
   const type = error instanceof ApplicationFailure ? error.type : undefined;
   if (type === 'RejectedError') return 'rejected';
   if (type === 'FencedError') return 'stopped';
+  if (type === HELD_BACK) return 'held';
   return type === STILL_WORKING ? 'working' : 'unknown';
 }

@@ -1,9 +1,12 @@
 import { CompleteAsyncError } from '@temporalio/activity';
 import { ApplicationFailure } from '@temporalio/common';
 import { FencedError, ParkedError, RejectedError, RetryableError, type Reason } from '../src/saga/errors.js';
+import type { HeldBack } from '../src/transports/router.js';
 
 /** The type of failure of a participant that has asked for time. */
 export const STILL_WORKING = 'StillWorking';
+/** The type of failure of an attempt that was held back before it began. */
+export const HELD_BACK = 'HeldBack';
 
 /** The three classes of errors, in Temporal's words: what is final says so, everything else is tried again. */
 export function toFailure(error: unknown): Error {
@@ -22,6 +25,16 @@ export function toFailure(error: unknown): Error {
 export function stillWorking(type: string, retryAfterMs: number | undefined): ApplicationFailure {
   const message = `'${type}' is still being worked on`;
   return ApplicationFailure.create({ message, type: STILL_WORKING, nextRetryDelay: retryAfterMs });
+}
+
+/**
+ * An attempt that must wait for its participant: it leaves the fast path at once, and is not counted.
+ *
+ * @param maxWaitMs Temporal gives an activity up at once when it is told to wait longer than its budget
+ */
+export function heldBack(type: string, { reason, retryAfterMs }: HeldBack, maxWaitMs = Infinity): ApplicationFailure {
+  const message = `'${type}' is held back: ${reason}`;
+  return ApplicationFailure.create({ message, type: HELD_BACK, nextRetryDelay: Math.min(retryAfterMs, maxWaitMs) });
 }
 
 function finalFailure(type: string, reason: Reason, cause: Error): ApplicationFailure {

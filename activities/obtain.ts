@@ -2,6 +2,7 @@ import { activityInfo, CompleteAsyncError, type Info } from '@temporalio/activit
 import type pg from 'pg';
 import { awaitReply, findAsked } from '../src/db/replies.js';
 import type { Envelope } from '../src/saga/envelope.js';
+import type { Path } from '../src/transports/bulkheads.js';
 import type { Router } from '../src/transports/router.js';
 import { answerIn } from './known-answer.js';
 import { obtained, type Obtained } from './obtained.js';
@@ -129,6 +130,12 @@ async function leaveOpen(
   if (!isOpen) return obtained(answerIn(await findAsked(pool, effectKey), revision) ?? silence(envelope, leftMs));
   openActivities.leave({ envelope, leftMs, taskToken: activity.taskToken });
   throw new CompleteAsyncError();
+}
+
+/** Whose slot the activity holds that runs here; undefined outside of a worker. */
+export function currentPath(): Path | undefined {
+  const activity = currentActivity();
+  return activity && (activity.isLocal ? 'fast' : 'durable');
 }
 
 /** Undefined outside of a worker: whoever calls then waits. */

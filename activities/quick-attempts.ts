@@ -1,6 +1,6 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { activityInfo, ApplicationFailure } from '@temporalio/activity';
-import { STILL_WORKING } from './failures.js';
+import { HELD_BACK, STILL_WORKING } from './failures.js';
 
 /** Before the second and the third attempt, in ms: most troubles of a moment are over by then. */
 const PAUSES_MS = [50, 150];
@@ -33,7 +33,10 @@ async function attempt(activity: () => Promise<unknown>): Promise<unknown> {
   return activity();
 }
 
-/** Whether trying again at once is of no use: an answer that is final, or a participant that has asked for time. */
+/** What has to wait: a participant that has asked for time, or one that nothing is sent to now. */
+const WAITING: readonly string[] = [STILL_WORKING, HELD_BACK];
+
+/** Whether trying again at once is of no use, as when an answer is final. */
 function isLasting(error: unknown): boolean {
-  return error instanceof ApplicationFailure && (error.nonRetryable === true || error.type === STILL_WORKING);
+  return error instanceof ApplicationFailure && (error.nonRetryable === true || WAITING.includes(error.type ?? ''));
 }

@@ -21,21 +21,26 @@ export interface Lanes {
 export interface LanesOptions {
   /** Sent at a time, in each lane. */
   readonly concurrency: number;
+  /** How many of a type its participant would be sent now: no limit, one, or none. */
+  readonly mostOf: (type: string) => number;
+  /** Whether one more of a type may be sent now. */
+  readonly mayBegin: (type: string) => boolean;
   /** Sends one and sees to its record; never rejects. */
   readonly send: (message: OutboxMessage) => Promise<void>;
-  /** Gives back what could not be sent in time. */
+  /** Gives back what could not be sent in time, or may not be now. */
   readonly giveBack: (messages: readonly OutboxMessage[]) => void;
   /** A lane that was filled has room again: there may be more for it. */
   readonly onRoom: () => void;
 }
 
-interface Held {
+interface Queued {
   readonly message: OutboxMessage;
   readonly sendBefore: number;
 }
 
 interface Lane {
-  queue: Held[];
+  readonly type: string;
+  queue: Queued[];
   sending: number;
   /** What the look under way may bring. */
   asked: number;
@@ -44,7 +49,7 @@ interface Lane {
 }
 
 /** Makes the lanes of one relay. */
-export function createLanes({ concurrency, send, giveBack, onRoom }: LanesOptions): Lanes {
+export function createLanes({ concurrency, mostOf, mayBegin, send, giveBack, onRoom }: LanesOptions): Lanes {
   // more wait their turn, so that no place is empty while the next are being claimed, and one claim brings many
   const capacity = 8 * concurrency;
   const lanes = new Map<string, Lane>();
@@ -52,19 +57,24 @@ export function createLanes({ concurrency, send, giveBack, onRoom }: LanesOption
   let isStopped = false;
   const roomIn = ({ queue, sending }: Lane): number => capacity - queue.length - sending;
   const laneOf = (type: string): Lane => {
-    const lane = lanes.get(type) ?? { queue: [], sending: 0, asked: capacity, isFull: false };
+    const lane = lanes.get(type) ?? { type, queue: [], sending: 0, asked: capacity, isFull: false };
     lanes.set(type, lane);
     return lane;
   };
 
   const pump = (lane: Lane): void => {
-    const late: OutboxMessage[] = [];
+    const unsent: OutboxMessage[] = [];
     while (!isStopped && lane.sending < concurrency && lane.queue.length > 0) {
       const { message, sendBefore } = lane.queue.shift()!;
       // its participant is slow, or this process has stood still: another relay may take it at any moment
       if (Date.now() > sendBefore) {
-        late.push(message);
+        unsent.push(message);
         continue;
+      }
+      if (!mayBegin(lane.type)) {
+        // all that is queued: none is claimed again before its participant may be asked
+        unsent.push(message, ...lane.queue.splice(0).map((queued) => queued.message));
+        break;
       }
       lane.sending += 1;
       const sent = send(message).finally(() => {
@@ -74,7 +84,7 @@ export function createLanes({ concurrency, send, giveBack, onRoom }: LanesOption
       });
       underWay.add(sent);
     }
-    if (late.length > 0) giveBack(late);
+    if (unsent.length > 0) giveBack(unsent);
     if (!lane.isFull || roomIn(lane) < capacity / 2) return;
     lane.isFull = false;
     onRoom();
@@ -83,7 +93,7 @@ export function createLanes({ concurrency, send, giveBack, onRoom }: LanesOption
   return {
     otherwise: capacity,
     room: () => {
-      for (const lane of lanes.values()) lane.asked = roomIn(lane);
+      for (const lane of lanes.values()) lane.asked = Math.min(roomIn(lane), mostOf(lane.type));
       return new Map([...lanes].map(([type, { asked }]) => [type, asked]));
     },
     take: (messages, sendBefore) => {

@@ -42,13 +42,14 @@ const QUEUED_MS = 250;
 
 /**
  * Delivers the outbox: each message type in a lane of its own, so that a participant that is away holds up no other.
+ * Of one that does not answer no more is claimed than the message a second that it gets; the others stay due.
  * Runs beside Temporal, and so delivers while that is away.
  * ```
  * NOTIFY, or the poll ─▶ claim under a lease ─▶ lane ─▶ router ─▶ record: delivered | dead | again later | workflow
  * ```
  */
 export function startRelay(options: RelayOptions): Relay {
-  const { pool, routes, logger, leaseMs = LEASE_MS, concurrency = CONCURRENCY } = options;
+  const { pool, router, routes, logger, leaseMs = LEASE_MS, concurrency = CONCURRENCY } = options;
   const ordered = Object.keys(routes).filter((type) => routes[type]!.ordered);
   const onError = (err: unknown): void => logger.warn({ err }, 'the relay cannot reach the outbox; it tries again');
   // what cannot be given back now is free when its lease is over
@@ -56,6 +57,8 @@ export function startRelay(options: RelayOptions): Relay {
   const recorder = createRecorder({ pool, logger, onWoken: (inMs) => loop.wake(inMs) });
   const lanes: Lanes = createLanes({
     concurrency,
+    mostOf: (type) => router.room(type),
+    mayBegin: (type) => router.admit(type).held === undefined,
     send: async (message) => {
       const { answer, onRecorded } = await attempt(options, message);
       const { effectKey, attempts, ageMs } = message;

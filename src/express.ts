@@ -11,6 +11,7 @@ import { contractsOf } from './saga/contracts.js';
 import type { SagaDefinition } from './saga/define-saga.js';
 import { expressOf } from './saga/lane.js';
 import type { Wrap } from './saga/wrap.js';
+import type { Circuits } from './transports/circuits.js';
 import { createRouter } from './transports/router.js';
 import type { Routes } from './transports/transport.js';
 
@@ -18,6 +19,7 @@ import type { Routes } from './transports/transport.js';
 export interface ExpressDependencies {
   readonly config: Config;
   readonly starter: Pick<SagaStarter, 'startSoon'>;
+  readonly circuits: Circuits;
   readonly logger: Logger;
   readonly wrap: Wrap;
 }
@@ -26,7 +28,7 @@ export interface ExpressDependencies {
  * Opens the express lane beside an API, over connections of its own. What goes over a broker takes the workflow lane: its answer
  * comes to another process, and later.
  */
-export function startExpress({ config, starter, logger, wrap }: ExpressDependencies): ExpressLane {
+export function startExpress({ config, starter, circuits, logger, wrap }: ExpressDependencies): ExpressLane {
   const ofLane = expressOf(definitions, config.lane).filter((definition) =>
     isAnsweredAtOnce(definition, config.routes),
   );
@@ -35,7 +37,7 @@ export function startExpress({ config, starter, logger, wrap }: ExpressDependenc
   const pool = createPool(config.databaseUrl!, {
     ...{ name: 'settle-express', onIdleError, plansOnce: true, pipelines: true },
   });
-  const router = wrap('router', createRouter(config.routes));
+  const router = wrap('router', createRouter(config.routes, { circuits }));
   const works = wrap('localWorks', localWorks());
   const ledger: ExpressLedger = {
     accept: (start) => acceptExpress(pool, start),

@@ -26,6 +26,7 @@ import {
   type ParticipantName,
 } from './samples/participants.js';
 import { assertWindows, resendMs } from './saga/windows.js';
+import { createCircuits } from './transports/circuits.js';
 import { unwrapped, type Wrap } from './saga/wrap.js';
 import { startWorker } from './worker.js';
 
@@ -182,6 +183,7 @@ async function addProducer({ config, roles, logger, wrap }: RolesOptions, stops:
   stops.unshift(() => halfMessages.stop());
   const repairs = createRepairStarter({ client, taskQueue: config.temporal.taskQueue, logger });
   stops.unshift(() => repairs.stop());
+  const circuits = createCircuits(logger);
   let failed = new Promise<never>(() => undefined);
   if (connection) {
     const prepareTemporal = async (): Promise<void> => {
@@ -199,6 +201,7 @@ async function addProducer({ config, roles, logger, wrap }: RolesOptions, stops:
       repairs,
       completion: client.activity,
       prepareTemporal,
+      circuits,
       logger,
       wrap,
     });
@@ -208,12 +211,12 @@ async function addProducer({ config, roles, logger, wrap }: RolesOptions, stops:
     failed.catch(() => undefined);
   }
   if (!roles.includes('api')) return { failed };
-  const express = startExpress({ config, starter, logger, wrap: wrap ?? unwrapped });
+  const express = startExpress({ config, starter, circuits, logger, wrap: wrap ?? unwrapped });
   stops.unshift(() => express.stop());
   const api = await startApi({
     ...{ config, pool, definitions: startable, contracts: contractsOf(definitions) },
     events: eventsOf(definitions),
-    ...{ starter, express, halfMessages, repairs, logger, wrap },
+    ...{ starter, express, circuits, halfMessages, repairs, logger, wrap },
   });
   stops.unshift(() => api.stop());
   return { apiUrl: api.url, failed };

@@ -43,6 +43,7 @@ import { localWorks } from './local-works.js';
 import { unwrapped, type Wrap } from './saga/wrap.js';
 import { createBrokers, type Brokers } from './transports/brokers.js';
 import { createCheckBackClient } from './transports/check-back.js';
+import type { Circuits } from './transports/circuits.js';
 import { createReplyAddress, type ReplyAddress } from './transports/reply-address.js';
 import { createRouter, type Router } from './transports/router.js';
 import { createWebhook } from './transports/webhook.js';
@@ -62,6 +63,8 @@ export interface WorkerDependencies {
   readonly completion: Pick<AsyncCompletionClient, 'complete' | 'fail'>;
   /** Sets up what Temporal must have, where it is missing; called every 5 s. */
   readonly prepareTemporal: () => Promise<void>;
+  /** Of the process. */
+  readonly circuits: Circuits;
   readonly logger: Logger;
   readonly wrap?: Wrap;
   /** @default those that the configuration names, each opened when it is needed */
@@ -85,7 +88,7 @@ const PREPARE_EVERY_MS = 5_000;
  * @throws Error when a message type has no route, or when open sagas need steps that this release does not have
  */
 export async function startWorker(dependencies: WorkerDependencies): Promise<RunningWorker> {
-  const { config, pool, restarter, wrap = unwrapped } = dependencies;
+  const { config, pool, restarter, circuits, wrap = unwrapped } = dependencies;
   const stopping = new AbortController();
   checkRoutes(config);
   await checkOpenSagas(pool);
@@ -95,7 +98,7 @@ export async function startWorker(dependencies: WorkerDependencies): Promise<Run
   const onTrouble = (err: Error): void =>
     dependencies.logger.warn({ err }, 'transactional messages are asked after again');
   const halves = { decide: createDecideSending(pool), onTrouble };
-  const router = wrap('router', createRouter(config.routes, { brokers, replies: address, halves }));
+  const router = wrap('router', createRouter(config.routes, { brokers, replies: address, halves, circuits }));
   const replies = await takeReplies(dependencies, { brokers, address, desk });
   const obtaining = { router, desk, openActivities: replies.openActivities };
   const checkBackClient = createCheckBackClient();

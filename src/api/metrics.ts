@@ -1,5 +1,6 @@
 import { Counter, Gauge, Histogram, Registry, collectDefaultMetrics } from 'prom-client';
 import { SAGA_STATES } from '../saga/state.js';
+import { addCircuitMetrics } from './circuit-metrics.js';
 import { addExpressMetrics } from './express-metrics.js';
 import { addHalfMessageGauge } from './half-message-metrics.js';
 import type { Ledger } from './ledger.js';
@@ -7,7 +8,7 @@ import { addNoticeGauges } from './notice-metrics.js';
 import { addOutboxGauge } from './outbox-metrics.js';
 import { addReplyMetrics } from './reply-metrics.js';
 import { addScanMetrics } from './scan-metrics.js';
-import type { ApiExpress } from './parts.js';
+import type { ApiCircuits, ApiExpress } from './parts.js';
 import { addPartitionGauge } from './partition-metrics.js';
 import type { ProblemName } from './problems.js';
 
@@ -46,8 +47,14 @@ type MetricsLedger = Pick<
   | 'countStrayed'
 >;
 
+/** What this process sends with. */
+interface SenderParts {
+  readonly express?: Pick<ApiExpress, 'counts'>;
+  readonly circuits?: ApiCircuits;
+}
+
 /** The metrics of one API, in a registry of their own. */
-export function createMetrics(ledger: MetricsLedger, express?: Pick<ApiExpress, 'counts'>): Metrics {
+export function createMetrics(ledger: MetricsLedger, { express, circuits }: SenderParts = {}): Metrics {
   const registry = new Registry();
   collectDefaultMetrics({ register: registry });
   const registers = [registry];
@@ -87,6 +94,7 @@ export function createMetrics(ledger: MetricsLedger, express?: Pick<ApiExpress, 
     },
   });
   if (express) addExpressMetrics(registry, express);
+  if (circuits) addCircuitMetrics(registry, circuits);
   addHalfMessageGauge(registry, ledger);
   addNoticeGauges(registry, ledger);
   addOutboxGauge(registry, ledger);

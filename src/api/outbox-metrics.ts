@@ -11,7 +11,7 @@ export function addOutboxGauge(registry: Registry, ledger: Pick<Ledger, 'countOu
   let takenAtMs = -Infinity;
   new Gauge({
     name: 'settle_outbox_messages',
-    help: `Outbox messages that are pending, overdue (due for 30 s: no relay keeps up), or dead; counted up to ${AT_MOST}, absent while the ledger cannot be reached.`,
+    help: `Outbox messages that are pending, overdue (due for 30 s: no relay keeps up, or their participant does not answer), or dead; counted up to ${AT_MOST}, absent while the ledger cannot be reached.`,
     labelNames: ['state'],
     registers: [registry],
     async collect() {

@@ -6,6 +6,7 @@ import type { PayInvoice } from '../messages/payments.js';
 import type { RegisterUser } from '../messages/registrations.js';
 import type { ContractTable, EventTable } from '../saga/contracts.js';
 import type { SagaDefinition } from '../saga/define-saga.js';
+import type { Circuits } from '../transports/circuits.js';
 import type { HalfMessageStarter } from './half-message-starter.js';
 import type { Backlog } from './backlog.js';
 import type { Ledger } from './ledger.js';
@@ -32,6 +33,9 @@ export type ApiStarter = Pick<SagaStarter, 'startSoon' | 'signalCancel' | 'signa
 
 /** What the API asks of the express lane. */
 export type ApiExpress = Pick<ExpressLane, 'accept' | 'counts'>;
+
+/** What the API asks of the circuits. */
+export type ApiCircuits = Pick<Circuits, 'list'>;
 
 /** What the API asks of the starter of half messages. */
 export type ApiHalfMessages = Pick<HalfMessageStarter, 'tellSoon'>;

@@ -26,6 +26,7 @@ import { OrdersController } from './orders.controller.js';
 import { OrdersService } from './orders.service.js';
 import {
   PARTS,
+  type ApiCircuits,
   type ApiConfig,
   type ApiDefinitions,
   type ApiExpress,
@@ -61,6 +62,8 @@ export interface ApiOptions {
   readonly starter: ApiStarter;
   /** @default none: every saga takes the workflow lane */
   readonly express?: ApiExpress;
+  /** Of what is sent from this process. @default nothing is */
+  readonly circuits?: ApiCircuits;
   readonly halfMessages: ApiHalfMessages;
   readonly repairs: ApiRepairs;
   readonly logger: Logger;
@@ -140,7 +143,7 @@ function assemble({
     watcher: createLedgerWatcher({ ledger, logger }),
     backlog: createBacklog(ledger, config.backlog),
     express: options.express,
-    metrics: createMetrics(ledger, options.express),
+    metrics: createMetrics(ledger, options),
     routes: createRouteTable(),
     heartbeatMs: options.heartbeatMs ?? 15_000,
     manualWindowMs: config.windows.manualMs,

@@ -1,6 +1,7 @@
 import type pg from 'pg';
 import type { Reason } from '../saga/errors.js';
 import type { Verdict } from '../saga/half-message.js';
+import type { Transaction } from './pool.js';
 import { AWAITED_MS, IS_AWAITED } from './replies.js';
 
 /** How often one producer's host may be asked. */
@@ -112,8 +113,8 @@ export interface ConfirmedMessage {
  *
  * @returns undefined when its producer has not confirmed it
  */
-export async function claimDelivery(pool: pg.Pool, messageId: string): Promise<ConfirmedMessage | undefined> {
-  const { rows } = await pool.query<ConfirmedMessage>({
+export async function claimDelivery(db: Transaction, messageId: string): Promise<ConfirmedMessage | undefined> {
+  const { rows } = await db.query<ConfirmedMessage>({
     name: 'claim-delivery',
     text: `update settle.half_message
               set attempts = attempts + case when finished_at is null and not ${IS_AWAITED} then 1 else 0 end,

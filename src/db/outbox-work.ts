@@ -3,6 +3,7 @@ import type { Reason } from '../saga/errors.js';
 import { messageEffectKey } from '../saga/ids.js';
 import type { OutboxEnd, OutboxStart } from '../saga/outbox.js';
 import { OUTBOX_CHANNEL, recordOutbox } from './outbox.js';
+import type { Transaction } from './pool.js';
 import { AWAITED_MS, IS_AWAITED } from './replies.js';
 
 /** A message that a workflow is to deliver. */
@@ -24,8 +25,8 @@ export interface OutboxDelivery {
  *
  * @returns undefined when there is no such message, or when it is dead
  */
-export async function claimOutboxDelivery(pool: pg.Pool, messageId: string): Promise<OutboxDelivery | undefined> {
-  const { rows } = await pool.query<OutboxDelivery>({
+export async function claimOutboxDelivery(db: Transaction, messageId: string): Promise<OutboxDelivery | undefined> {
+  const { rows } = await db.query<OutboxDelivery>({
     name: 'claim-outbox-delivery',
     text: `update settle.message_log
               set attempts = attempts + case when status = 'pending' and not ${IS_AWAITED} then 1 else 0 end

@@ -157,11 +157,12 @@ export async function recordOutbox(db: Transaction, records: readonly OutboxReco
   return rows[0]!.woken;
 }
 
-/** Gives back messages that were claimed and not sent: they are due at once, and the attempt is not counted. */
+/** Gives back messages that were claimed and not sent: they are due at once, and the attempt has not begun. */
 export async function releaseOutbox(pool: pg.Pool, messages: readonly OutboxMessage[]): Promise<void> {
   await pool.query({
     name: 'release-outbox',
-    text: `update settle.message_log m set leased_until = null, attempts = m.attempts - 1
+    text: `update settle.message_log m set leased_until = null, attempts = m.attempts - 1,
+                  first_sent_at = case when m.attempts > 1 then m.first_sent_at end
              from unnest($1::text[], $2::int[]) as given (effect_key, attempt)
             where m.effect_key = given.effect_key and m.attempts = given.attempt and m.status = 'pending'`,
     values: [messages.map(({ effectKey }) => effectKey), messages.map(({ attempts }) => attempts)],

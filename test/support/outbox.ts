@@ -42,7 +42,12 @@ export function routesTo(url: string, types: readonly string[]): Record<string, 
 
 /** A participant that answers as told, without a network. */
 export function answering(answer: (envelope: Envelope) => Outcome | Promise<Outcome>): Router {
-  return { send: async (envelope) => answer(envelope), close: () => Promise.resolve() };
+  return {
+    admit: () => ({ leave: () => undefined }),
+    room: () => Infinity,
+    send: async (envelope) => answer(envelope),
+    close: () => Promise.resolve(),
+  };
 }
 
 /** Opens the outbox of a migrated database. */

@@ -151,7 +151,10 @@ test('what a broker has taken leaves the lane with an ending of its own: its ans
     messages: new Map([['stock', message]]),
   };
   const tools: StepTools = {
-    router: { send: () => Promise.resolve({ kind: 'accepted', leftMs: 1_000 }) },
+    router: {
+      admit: () => ({ leave: () => undefined }),
+      send: () => Promise.resolve({ kind: 'accepted', leftMs: 1_000 }),
+    },
     activities: {} as StepTools['activities'],
     isClosing: () => false,
   };
