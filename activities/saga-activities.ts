@@ -8,11 +8,12 @@ import { holdChild, takeChildBack, type ChildLook } from '../src/db/child-sagas.
 import { settleSaga } from '../src/db/saga-end.js';
 import { recordState, type StateChange } from '../src/db/saga-store.js';
 import { withTransaction, type Transaction } from '../src/db/pool.js';
+import type { AheadArgs, AheadEnd, AheadLedger } from './ahead-run.js';
 import { createLookAtChild } from './child-sagas.js';
 import { createDispatch } from './dispatch.js';
 import { toFailure } from './failures.js';
 import type { Obtaining } from './obtain.js';
-import { createRunAhead, type AheadArgs, type AheadEnd, type AheadLedger } from './run-ahead.js';
+import { createRunAhead } from './run-ahead.js';
 import { createRunLocal } from './run-local.js';
 
 /** A local step: which transaction, for whom, and what is known so far. */

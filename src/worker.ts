@@ -25,7 +25,7 @@ import { startReplies, type Replies } from '../activities/replies.js';
 import { createReplyDesk, type ReplyDesk } from '../activities/reply-desk.js';
 import { scanRepairs, type RepairRestarter } from '../activities/repair-scan.js';
 import { createRepairActivities } from '../activities/repairs.js';
-import { aheadLedger } from '../activities/run-ahead.js';
+import { aheadLedger } from '../activities/ahead-run.js';
 import { createSagaActivities } from '../activities/saga-activities.js';
 import { scanOperatorActions, scanSagas, type SagaRestarter } from '../activities/scan.js';
 import { definitions } from '../workflows/definitions.js';
@@ -78,6 +78,20 @@ export interface RunningWorker {
   stop(): Promise<void>;
 }
 
+/** How much goes on at a time, and how long a worker that is gone is waited for. */
+const TUNING = {
+  maxConcurrentActivityTaskExecutions: 100,
+  maxConcurrentLocalActivityExecutions: 100,
+  // a healthy saga is one task: few at a time go straight through, many at a time all grow slow
+  maxConcurrentWorkflowTaskExecutions: 32,
+  maxCachedWorkflows: 500,
+  // what a worker that has died was to go on with is another's so soon
+  stickyQueueScheduleToStartTimeout: '3s',
+  workflowThreadPoolSize: 1,
+  shutdownGraceTime: '10s',
+  shutdownForceTime: '15s',
+} satisfies Partial<WorkerOptions>;
+
 const BUNDLE = fileURLToPath(new URL('../workflow-bundle.js', import.meta.url));
 const WORKFLOWS = fileURLToPath(new URL('../workflows/index.js', import.meta.url));
 const PREPARE_EVERY_MS = 5_000;
@@ -123,16 +137,7 @@ export async function startWorker(dependencies: WorkerDependencies): Promise<Run
     namespace: config.temporal.namespace,
     taskQueue: config.temporal.taskQueue,
     activities: { ...withQuickAttempts(wrap('activities', activities)) },
-    maxConcurrentActivityTaskExecutions: 100,
-    maxConcurrentLocalActivityExecutions: 100,
-    // a healthy saga is one task: few at a time go straight through, many at a time all grow slow
-    maxConcurrentWorkflowTaskExecutions: 32,
-    maxCachedWorkflows: 500,
-    // what a worker that has died was to go on with is another's so soon
-    stickyQueueScheduleToStartTimeout: '3s',
-    workflowThreadPoolSize: 1,
-    shutdownGraceTime: '10s',
-    shutdownForceTime: '15s',
+    ...TUNING,
   }).catch(async (error: unknown) => {
     await release();
     throw error;

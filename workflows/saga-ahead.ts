@@ -1,5 +1,5 @@
 import { CancellationScope, proxyLocalActivities } from '@temporalio/workflow';
-import type { AheadEnd } from '../activities/run-ahead.js';
+import type { AheadEnd } from '../activities/ahead-run.js';
 import type { SagaActivities } from '../activities/saga-activities.js';
 import { stepsOf } from '../src/saga/plan.js';
 import { FAST_TIMEOUT_MS } from './saga-calls.js';

@@ -39,8 +39,8 @@ test('I29 catches workflow code that no longer does what the histories say', asy
   const changed = await faults.mutate([
     {
       file: 'workflows/saga-runner.js',
-      find: "await settle(run, 'completed');",
-      replace: "await sleep(5); await settle(run, 'completed');",
+      find: 'const ahead = await goAhead(',
+      replace: 'await sleep(5); const ahead = await goAhead(',
     },
   ]);
   const violations = await faults.withRun(async (run) => {

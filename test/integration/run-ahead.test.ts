@@ -1,6 +1,7 @@
 import type pg from 'pg';
-import { aheadLedger, createRunAhead, type AheadEnd, type AheadLedger } from '../../activities/run-ahead.js';
+import { aheadLedger, type AheadEnd, type AheadLedger } from '../../activities/ahead-run.js';
 import { createDispatch } from '../../activities/dispatch.js';
+import { createRunAhead } from '../../activities/run-ahead.js';
 import type { ActivityDependencies } from '../../activities/saga-activities.js';
 import { seedCustomers } from '../../src/db/orders.js';
 import { seedInvoices } from '../../src/db/payments.js';

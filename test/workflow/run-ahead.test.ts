@@ -1,4 +1,4 @@
-import type { AheadEnd } from '../../activities/run-ahead.js';
+import type { AheadEnd } from '../../activities/ahead-run.js';
 import { eventually } from '../support/eventually.js';
 import { linearSaga, pivotedSaga } from './support/sagas.js';
 import { withSaga } from './support/with-saga.js';

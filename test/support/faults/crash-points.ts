@@ -1,5 +1,5 @@
 import type { ExpressLedger } from '../../../activities/express-lane.js';
-import type { AheadLedger } from '../../../activities/run-ahead.js';
+import type { AheadLedger } from '../../../activities/ahead-run.js';
 import type { ActivityDependencies, SagaActivities } from '../../../activities/saga-activities.js';
 import type { SagaStarter } from '../../../src/api/saga-starter.js';
 import type { Ledger } from '../../../src/api/ledger.js';
@@ -202,6 +202,7 @@ function wrapAhead(port: AheadLedger, pass: Pass): AheadLedger {
       return begun;
     },
     complete: async (done) => {
+      for (const { step } of done.answers) await pass('between-steps', step);
       await pass('settle-before');
       const hasCompleted = await port.complete(done);
       await pass('settle-after');

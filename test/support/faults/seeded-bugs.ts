@@ -164,6 +164,7 @@ export const SEEDED_BUGS: readonly SeededBug[] = [
     invariant: 'I8',
     mutations: [
       { file: 'src/db/saga-store.js', find: 'if (saga && !standing && !isTerminal(saga.state))', replace: 'if (saga)' },
+      { file: 'src/db/forward.js', find: 'where id = $1 and ${GOES_WELL} for no key update', replace: 'where id = $1' },
     ],
     provoke: wakeUpLate,
   },
@@ -199,6 +200,11 @@ export const SEEDED_BUGS: readonly SeededBug[] = [
         file: 'activities/step-answers.js',
         find: 'return failed(await recordRefusal(pool, step, answer.reason));',
         replace: 'await recordRefusal(pool, step, answer.reason); return { isDone: true, result: {} };',
+      },
+      {
+        file: 'activities/ahead-steps.js',
+        find: "if (given.kind === 'done')",
+        replace: "if (given.kind === 'done' || given.kind === 'rejected')",
       },
     ],
     provoke: ordersOf('out-of-stock'),

@@ -1,5 +1,5 @@
 import { ApplicationFailure } from '@temporalio/common';
-import type { AheadEnd } from '../../../activities/run-ahead.js';
+import type { AheadEnd } from '../../../activities/ahead-run.js';
 import type { LocalArgs, SagaActivities } from '../../../activities/saga-activities.js';
 import type { Reason } from '../../../src/saga/errors.js';
 import type { HoldVerdict, Look, StateRecord } from '../../../src/saga/state.js';
