@@ -164,7 +164,11 @@ export const SEEDED_BUGS: readonly SeededBug[] = [
     invariant: 'I8',
     mutations: [
       { file: 'src/db/saga-store.js', find: 'if (saga && !standing && !isTerminal(saga.state))', replace: 'if (saga)' },
-      { file: 'src/db/forward.js', find: 'where id = $1 and ${GOES_WELL} for no key update', replace: 'where id = $1' },
+      {
+        file: 'src/db/forward.js',
+        find: 'from settle.saga where id = $1 and',
+        replace: 'from settle.saga where id = $1 or false and',
+      },
     ],
     provoke: wakeUpLate,
   },
