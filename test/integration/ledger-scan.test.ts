@@ -113,9 +113,12 @@ test('of several workers one scans, and when it stops another goes on', async ()
 test('a round that takes long is not taken for a worker that has died', async () => {
   // the runs of the tests before go on by themselves
   config = { ...config, taskQueue: randomUUID() };
-  const slow = await startScanner(() => new Promise((resolve) => setTimeout(resolve, 6_000, NOTHING)));
+  let finish = (): void => undefined;
+  const round = new Promise<typeof NOTHING>((resolve) => (finish = () => resolve(NOTHING)));
+  const slow = await startScanner(() => round);
   await ensureScanSchedule(client, config);
   await makes(slow, 1);
   await new Promise((resolve) => setTimeout(resolve, 5_500));
   expect(slow.rounds()).toBe(1);
+  finish();
 });

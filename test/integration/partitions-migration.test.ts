@@ -91,7 +91,7 @@ test('partitioning a ledger in use keeps every row as it is, and each goes to it
       expect(rows).toEqual([{ id: 'imported-7' }, { id: 'imported-7/stock/do' }]);
     });
   });
-}, 30_000);
+});
 
 test('after it keys still stand for their sagas, numbers go on, and triggers and constraints hold', async () => {
   await withDatabase('inventory', async (url) => {
@@ -121,7 +121,7 @@ test('after it keys still stand for their sagas, numbers go on, and triggers and
       await pool.end();
     }
   });
-}, 30_000);
+});
 
 test('partitioning an inbox in use forgets nothing, and its duplicates are still found', async () => {
   await withDatabase('producer', async (url) => {
@@ -152,4 +152,4 @@ test('partitioning an inbox in use forgets nothing, and its duplicates are still
       await pool.end();
     }
   });
-}, 30_000);
+});

@@ -108,7 +108,7 @@ export async function startBrokerParticipant(
       ...{ effectKey: attributes['effectkey']!, revision: Number(attributes['revision']) },
       ...{ token: attributes['replytoken']!, ...change },
     });
-    await client.publish(message, { to: attributes['replyto']!, timeoutMs: 1_000 });
+    await client.publish(message, { to: attributes['replyto']!, timeoutMs: 30_000 });
   };
   await client.declare({ name: 'inventory' });
   client.subscribe({

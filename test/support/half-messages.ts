@@ -60,7 +60,7 @@ export interface HalfMessages {
 }
 
 /** Checks in quick succession, for tests that cannot wait for minutes. */
-export const HURRIED: CheckPlan = { ...CHECK_PLAN, firstMs: 50, initialMs: 50, capMs: 100, timeoutMs: 500 };
+export const HURRIED: CheckPlan = { ...CHECK_PLAN, firstMs: 50, initialMs: 50, capMs: 100, timeoutMs: 10_000 };
 
 /** Starts them, on a ledger and a participant that listens at `participantUrl`. */
 export async function startHalfMessages(
