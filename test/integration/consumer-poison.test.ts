@@ -7,6 +7,7 @@ import { keepInbox, type Consumer, type ConsumeOptions } from '../../src/partici
 import { useDatabase } from '../support/databases.js';
 import { eventually } from '../support/eventually.js';
 import { consumeNotes, DEAD, eventFor, noteHandlers, openOffice, QUICK, type Office } from '../support/consumers.js';
+import { startProxy } from '../support/faults/proxy.js';
 import type { MemoryClient } from '../support/memory-broker.js';
 import { freshSagaId, notedAmount, openNotes } from '../support/participant-kit.js';
 
@@ -164,32 +165,34 @@ describe('a message that ends the process', () => {
 describe('a database that is away', () => {
   it('counts no attempt and loses nothing: the consumer goes on by itself, and does not spin meanwhile', async () => {
     const sagas = Array.from({ length: 40 }, freshSagaId);
-    let asked = 0;
-    let isAway = true;
-    const away = { code: 'ECONNREFUSED', message: 'connect ECONNREFUSED' };
-    const flaky = new Proxy(pool, {
-      get: (target, name) => {
-        const value = Reflect.get(target, name) as unknown;
-        if (typeof value !== 'function') return value;
-        return (...args: unknown[]): unknown => {
-          if (!isAway || (name !== 'connect' && name !== 'query')) return Reflect.apply(value, target, args) as unknown;
-          asked += 1;
-          return Promise.reject(Object.assign(new Error(away.message), away));
-        };
-      },
+    const url = new URL(database.url);
+    const proxy = await startProxy(Number(url.port));
+    url.host = `127.0.0.1:${proxy.port}`;
+    let begun = 0;
+    const cut = noteHandlers(() => {
+      begun += 1;
+      if (begun === 10) proxy.set({ kind: 'reset' });
     });
     await office.send(...sagas.map((sagaId) => eventFor({ sagaId })));
-    const consumer = await start({ inbox: { consumer: 'notes', pool: flaky }, retry: { ...QUICK, maxAttempts: 2 } });
+    const consumer = await start({
+      ...{ handlers: cut, inbox: { consumer: 'notes', databaseUrl: url.href } },
+      retry: { ...QUICK, maxAttempts: 2 },
+    });
     await eventually(async () => expect(await consumer.registry.metrics()).toContain('cause="unavailable"'));
-    const early = asked;
-    await eventually(() => expect(asked).toBeGreaterThan(early + 3));
-    // 16 at once find out; then one looks for all of them
-    expect(asked).toBeLessThan(60);
-    isAway = false;
+    // 16 at once find out, perhaps twice; then one looks for all of them, with back-off
+    const early = proxy.counters.connections;
+    await eventually(() => expect(proxy.counters.connections).toBeGreaterThan(early + 3));
+    expect(proxy.counters.connections).toBeLessThan(early + 60);
+    expect([office.left() > 25, office.server.stored(DEAD)]).toEqual([true, []]);
+    proxy.set({ kind: 'pass' });
     await untilDone();
-    expect([office.replies().length, office.server.stored(DEAD)]).toEqual([40, []]);
+    expect(await Promise.all(sagas.map((sagaId) => notedAmount(pool, sagaId)))).toEqual(sagas.map(() => 5));
+    expect(new Set(office.replies().map(({ effectKey }) => effectKey)).size).toBe(40);
+    expect(office.server.stored(DEAD)).toEqual([]);
     const { rows } = await pool.query('select from notes.delivery_attempt');
     expect(rows).toEqual([]);
+    await consumer.stop();
+    await proxy.close();
   });
 });
 
