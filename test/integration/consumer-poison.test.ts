@@ -75,8 +75,8 @@ describe('a poison message', () => {
     const sagas = Array.from({ length: 300 }, freshSagaId);
     const poison = Array.from({ length: 30 }, () => eventFor({ sagaId: freshSagaId(), payload: { amount: 666 } }));
     await office.send(...poison, ...sagas.map((sagaId) => eventFor({ sagaId })));
-    await start({ handlers, concurrency: 2, prefetch: 64, retry: { firstMs: 60_000, maxMs: 60_000 } });
-    await eventually(() => expect(office.left()).toBe(30), { timeoutMs: 60_000 });
+    await start({ handlers, concurrency: 2, prefetch: 64, retry: { firstMs: 600_000, maxMs: 600_000 } });
+    await eventually(() => expect(office.left()).toBe(30), { timeoutMs: 200_000 });
     expect([office.replies().length, office.server.stored(DEAD)]).toEqual([300, []]);
   });
 
@@ -114,6 +114,21 @@ describe('a poison message', () => {
     await untilDone();
     expect(office.server.stored(DEAD)).toHaveLength(1);
     expect(refusals).toBeLessThan(0);
+  });
+
+  it('is told from an outage: an error that says "not now" while the database answers is believed for its time only', async () => {
+    const slow = noteHandlers((amount) => {
+      if (amount === 666) throw Object.assign(new Error('canceling statement due to timeout'), { code: '57014' });
+    });
+    const consumer = await start({ handlers: slow, retry: { ...QUICK, patienceMs: 300 } });
+    await office.send(
+      eventFor({ sagaId: freshSagaId(), payload: { amount: 666 } }),
+      eventFor({ sagaId: freshSagaId() }),
+    );
+    await untilDone();
+    expect(office.server.stored(DEAD)).toMatchObject([{ headers: { 'settle-dead-attempts': '5' } }]);
+    expect(office.replies()).toMatchObject([{ outcome: { kind: 'done' } }]);
+    expect(await consumer.registry.metrics()).toContain('cause="unavailable"');
   });
 
   it('leaves its count to the upkeep of the inbox, which removes what is older than the window', async () => {
@@ -233,7 +248,7 @@ describe('stopping', () => {
       eventFor({ sagaId: poison, payload: { amount: 666 } }),
       ...sagas.map((sagaId) => eventFor({ sagaId })),
     );
-    const retry = { firstMs: 60_000, maxMs: 60_000 };
+    const retry = { firstMs: 600_000, maxMs: 600_000 };
     const first = await start({ handlers: count, concurrency: 4, retry });
     await eventually(() => expect(begun).toBeGreaterThan(10));
     await first.stop();

@@ -46,7 +46,7 @@ test('a sample participant handles the same message over a broker and over HTTP,
   });
   try {
     const sagaId = freshSagaId();
-    await sender.publish(deductionOf(sagaId), { to: 'inventory', timeoutMs: 1_000 });
+    await sender.publish(deductionOf(sagaId), { to: 'inventory', timeoutMs: 30_000 });
     await eventually(() => expect(server.stored('replies')).toHaveLength(1));
     const key = `${sagaId}/stock/do`;
     const reply = decodeReply(server.stored('replies')[0]!, (body) => JSON.parse(body.toString()) as unknown);
