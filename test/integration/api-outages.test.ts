@@ -12,7 +12,7 @@ describe('without PostgreSQL', () => {
   beforeAll(async () => {
     postgres = await startTestPostgres(['settle']);
     await migrate(postgres.url('settle'));
-    api = await startTestApi(postgres.url('settle'));
+    api = await startTestApi(postgres.url('settle'), { patience: { connectMs: 2_000, queryMs: 5_000 } });
   });
   afterAll(async () => {
     await api.stop();

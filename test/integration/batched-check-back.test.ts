@@ -3,13 +3,14 @@ import type { AddressInfo } from 'node:net';
 import { Runtime } from '@temporalio/worker';
 import type pg from 'pg';
 import { v7 } from 'uuid';
-import { createPool, withTransaction } from '../../src/db/pool.js';
+import { withTransaction } from '../../src/db/pool.js';
 import { commitMessage, createCheckBackHandler, PRODUCER_MIGRATION } from '../../src/producer/index.js';
 import { messageId } from '../../src/saga/ids.js';
 import { createCheckBackClient } from '../../src/transports/check-back.js';
 import { useDatabase } from '../support/databases.js';
 import { eventually } from '../support/eventually.js';
 import { startHalfMessages, type HalfMessages, type Producer } from '../support/half-messages.js';
+import { openPool } from '../support/pools.js';
 import { quietRuntime } from '../support/workflow-bundle.js';
 
 const ledger = useDatabase('producer');
@@ -24,7 +25,7 @@ let url: string;
 beforeAll(async () => {
   quietRuntime();
   half = await startHalfMessages(ledger.url, { participantUrl: 'http://127.0.0.1:1', checkRate: RATE });
-  pool = createPool(own.url, { max: 20 });
+  pool = openPool(own.url, { max: 20 });
   await pool.query(PRODUCER_MIGRATION);
   server = createServer(createCheckBackHandler({ db: pool }));
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));

@@ -5,10 +5,10 @@ import type pg from 'pg';
 import { createScanActivities, type Look } from '../../activities/ledger-scan.js';
 import { createClient, ensureScanSchedule } from '../../src/api/temporal.js';
 import type { TemporalConfig } from '../../src/config.js';
-import { createPool } from '../../src/db/pool.js';
 import { listScanCounts } from '../../src/db/scan-counts.js';
 import { useDatabase } from '../support/databases.js';
 import { eventually } from '../support/eventually.js';
+import { openPool } from '../support/pools.js';
 import { bundleSources, quietRuntime } from '../support/workflow-bundle.js';
 
 const database = useDatabase('producer');
@@ -20,7 +20,7 @@ let config: TemporalConfig;
 
 beforeAll(async () => {
   quietRuntime();
-  pool = createPool(database.url, { name: 'ledger-scan' });
+  pool = openPool(database.url, { name: 'ledger-scan' });
   const address = process.env.SETTLE_TEST_TEMPORAL_ADDRESS!;
   connection = await NativeConnection.connect({ address });
   config = { address, namespace: 'default', taskQueue: randomUUID(), uiUrl: '' };

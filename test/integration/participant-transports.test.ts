@@ -1,5 +1,4 @@
 import type pg from 'pg';
-import { createPool } from '../../src/db/pool.js';
 import { attributesOf, encodeCloudEvent } from '../../src/brokers/cloud-event.js';
 import type { BrokerMessage } from '../../src/brokers/broker.js';
 import { decodeReply } from '../../src/brokers/reply.js';
@@ -9,6 +8,7 @@ import { eventually } from '../support/eventually.js';
 import { createMemoryServer } from '../support/memory-broker.js';
 import { headersFor } from '../support/notes-server.js';
 import { freshSagaId, messageFor } from '../support/participant-kit.js';
+import { openPool } from '../support/pools.js';
 
 const inventory = useDatabase('inventory');
 const accounts = useDatabase('accounts');
@@ -16,7 +16,7 @@ const profiles = useDatabase('profiles');
 let pool: pg.Pool;
 
 beforeAll(() => {
-  pool = createPool(inventory.url);
+  pool = openPool(inventory.url);
 });
 
 afterAll(() => pool?.end());

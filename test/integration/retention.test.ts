@@ -7,13 +7,13 @@ import {
   weekOf,
   type Week,
 } from '../../src/db/partitions.js';
-import { createPool } from '../../src/db/pool.js';
 import { keepLedger, LEDGER_TABLES } from '../../src/db/retention.js';
 import { acceptSaga } from '../../src/db/saga-store.js';
 import { timeOfId } from '../../src/saga/ids.js';
 import { DEFAULT_WINDOWS } from '../../src/saga/windows.js';
 import { createDatabase, type TestDatabase } from '../support/databases.js';
 import { acceptAged, agedSagaId, DAY_MS, partitionsOf, rowsOf, settle } from '../support/old-rows.js';
+import { openPool } from '../support/pools.js';
 import { acceptOrder, newSaga } from '../support/sagas.js';
 
 let database: TestDatabase;
@@ -21,7 +21,7 @@ let pool: pg.Pool;
 
 beforeEach(async () => {
   database = await createDatabase('producer');
-  pool = createPool(database.url, { max: 30 });
+  pool = openPool(database.url, { max: 30 });
 });
 afterEach(async () => {
   await pool.end();
