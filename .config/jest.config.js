@@ -27,7 +27,7 @@ export default {
   // the machine that runs the tests also runs their servers
   maxWorkers: 2,
   // Jest reads it here and nowhere else: a project's own is passed over
-  testTimeout: 300_000,
+  testTimeout: 900_000,
   projects: [
     project('unit'),
     project('replay'),

@@ -16,12 +16,13 @@ export interface PoolOptions {
   readonly plansOnce?: boolean;
   /** Whether statements that are not waited for go out together, each behind the one before it. @default false */
   readonly pipelines?: boolean;
+  /** Until connecting, or waiting for a connection that is free, is given up, in ms. @default 2000 */
+  readonly connectMs?: number;
+  /** Until a query is given up, in ms: no query of ours takes this long when all is well; past it an answer is worth more. @default 5000 */
+  readonly queryMs?: number;
   /** Told of connections that break while idle, e.g. when the server restarts; the pool replaces them by itself. */
   readonly onIdleError?: (error: Error) => void;
 }
-
-/** No query of ours takes this long when all is well; past it an answer is worth more than the query. */
-const QUERY_TIMEOUT_MS = 5_000;
 
 const INT8_OID = 20;
 
@@ -32,15 +33,16 @@ const INT8_OID = 20;
  * @param url a `postgres://` URL
  */
 export function createPool(url: string, options: PoolOptions = {}): pg.Pool {
+  const { connectMs = 2_000, queryMs = 5_000 } = options;
   const settings: pg.PoolConfig & { readonly pipeline: boolean } = {
     connectionString: url,
     pipeline: options.pipelines ?? false,
     max: options.max ?? 20,
     application_name: options.name ?? 'settle',
-    connectionTimeoutMillis: 2_000,
+    connectionTimeoutMillis: connectMs,
     idleTimeoutMillis: 30_000,
-    query_timeout: QUERY_TIMEOUT_MS,
-    statement_timeout: QUERY_TIMEOUT_MS,
+    query_timeout: queryMs,
+    statement_timeout: queryMs,
     idle_in_transaction_session_timeout: 15_000,
     keepAlive: true,
     options: options.plansOnce ? '-c plan_cache_mode=force_generic_plan' : undefined,

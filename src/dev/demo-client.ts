@@ -41,7 +41,7 @@ export interface DemoClient {
 }
 
 const POLL_MS = 25;
-const SETTLE_MS = 30_000;
+const SETTLE_MS = 120_000;
 const RETRY_MS = 250;
 const PATIENCE_MS = 20_000;
 

@@ -15,6 +15,8 @@ import { UnknownTypeError, WrongActionError, type Participant } from './particip
 export interface AttemptPolicy extends Backoff {
   /** After so many it is dead. @default 5 */
   readonly maxAttempts?: number;
+  /** So long an error that says "not now" is believed while the database answers; then it is a fault. In ms. @default 60000 */
+  readonly patienceMs?: number;
 }
 
 /** What every delivery of a consumer shares. */
@@ -57,8 +59,6 @@ type AttemptEnd = End | { readonly kind: 'again'; readonly waitMs: number };
 
 /** Brokers take back what is held for too long: RabbitMQ after 30 minutes. */
 const MAX_HOLD_MS = 300_000;
-/** So long an error that says "not now" is believed while the database answers; then it is a fault of this message. */
-const PATIENCE_MS = 60_000;
 
 /**
  * Brings a message to its end: answered or dead, and its sender told. Only then does it resolve, and the message is acknowledged.
@@ -148,7 +148,7 @@ function checkStopping({ publishing }: DeliveryParts): void {
 
 /** What a failed attempt comes to. */
 async function weigh(parts: DeliveryParts, delivery: Delivery, error: unknown): Promise<AttemptEnd> {
-  const { publishing, outage, isUnavailable } = parts;
+  const { publishing, outage } = parts;
   const { from } = delivery.incoming;
   if (error instanceof StoppingError) throw error;
   if (error instanceof UnknownTypeError) return dead({ code: 'unknown-type', message: error.message });
@@ -157,12 +157,17 @@ async function weigh(parts: DeliveryParts, delivery: Delivery, error: unknown): 
     publishing.metrics?.countRetry(from, 'asked-for-time');
     return waitAsAsked(parts, delivery, error);
   }
-  if (isUnavailable(error) && Date.now() - (delivery.unavailableSinceMs ??= Date.now()) < PATIENCE_MS) {
+  if (parts.isUnavailable(error) && isBelieved(parts, delivery)) {
     publishing.metrics?.countRetry(from, 'unavailable');
     if (await outage.report(error)) delivery.unavailableSinceMs = undefined;
     return { kind: 'again', waitMs: backoffMs((delivery.refusals += 1), parts.policy) };
   }
   return weighFault(parts, delivery, error);
+}
+
+function isBelieved({ policy: { patienceMs = 60_000 } }: DeliveryParts, delivery: Delivery): boolean {
+  delivery.unavailableSinceMs ??= Date.now();
+  return Date.now() - delivery.unavailableSinceMs < patienceMs;
 }
 
 /** Held here it would keep its place, and each copy that its sender sends meanwhile another. */

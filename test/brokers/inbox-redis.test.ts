@@ -15,7 +15,7 @@ let connection: RedisConnection;
 describeHere('with Redis', () => {
   beforeAll(async () => {
     redis = await startTestRedis();
-    connection = createRedisConnection({ url: redis.url, name: 'inbox', timeoutMs: 2_000 });
+    connection = createRedisConnection({ url: redis.url, name: 'inbox', timeoutMs: 10_000 });
   });
   afterAll(async () => {
     await connection.close();
@@ -26,9 +26,13 @@ describeHere('with Redis', () => {
     readonly participant: Participant;
     readonly runs: string[];
   }
-  const openNotes = (write: () => Promise<void> = () => Promise.resolve(), commands = connection): Notes => {
+  const openNotes = (
+    write: () => Promise<void> = () => Promise.resolve(),
+    commands = connection,
+    turnMs = 500,
+  ): Notes => {
     const runs: string[] = [];
-    const participant = createRedisParticipant({ consumer: 'notes', redis: commands, turnMs: 500 })
+    const participant = createRedisParticipant({ consumer: 'notes', redis: commands, turnMs })
       .handle(notes.write, async ({ amount }, { effectKey }) => {
         runs.push(effectKey);
         await write();
@@ -57,15 +61,16 @@ describeHere('with Redis', () => {
 
     it('sends a repetition away while the first is under way, however slow that is', async () => {
       const hold = gate();
-      const { participant, runs } = openNotes(() => hold.opened);
+      const turnMs = 4_000;
+      const { participant, runs } = openNotes(() => hold.opened, connection, turnMs);
       const message = write(freshSagaId());
       const first = participant.deliver(message);
       await eventually(() => expect(runs).toHaveLength(1));
       const begunAt = Date.now();
-      // three turns: it is extended while its process lives
+      // longer than two turns: it is extended while its process lives
       await eventually(async () => {
         await expect(participant.deliver(message)).rejects.toThrow(RetryableError);
-        expect(Date.now() - begunAt).toBeGreaterThan(1_500);
+        expect(Date.now() - begunAt).toBeGreaterThan(2.2 * turnMs);
       });
       hold.open();
       expect(await first).toMatchObject({ via: 'work' });

@@ -5,7 +5,7 @@ import { describeWhere } from '../support/transports/where-broker-is.js';
 
 const describeHere = await describeWhere('kafka');
 
-const RECOVERY = { timeoutMs: 60_000 };
+const RECOVERY = { timeoutMs: 150_000 };
 describeHere('with Kafka', () => {
   const kafka = useKafka();
 

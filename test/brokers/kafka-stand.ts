@@ -101,7 +101,7 @@ export function message(id: string, key?: string): BrokerMessage {
 
 /** All at once. */
 export async function publishAll(broker: Broker, to: string, names: readonly string[], key?: string): Promise<void> {
-  await Promise.all(names.map((id) => broker.publish(message(id, key), { to, timeoutMs: 10_000 })));
+  await Promise.all(names.map((id) => broker.publish(message(id, key), { to, timeoutMs: 30_000 })));
 }
 
 /** `m-1`, `m-2`, … */

@@ -4,7 +4,7 @@ import { describeWhere } from '../support/transports/where-broker-is.js';
 
 const describeHere = await describeWhere('kafka');
 
-const RECOVERY = { timeoutMs: 60_000 };
+const RECOVERY = { timeoutMs: 150_000 };
 describeHere('with Kafka', () => {
   const kafka = useKafka();
 
@@ -38,14 +38,14 @@ describeHere('with Kafka', () => {
         headers: { ce_id: 'm-1', ce_subject: 'gruß' },
         body: Buffer.from([0, 255, 1]),
       };
-      await broker.publish(sent, { to: topic, timeoutMs: 5_000 });
+      await broker.publish(sent, { to: topic, timeoutMs: 30_000 });
 
       const seen = await kafka.consume(broker, { from: topic, group: 'g' });
       await eventually(() => expect(seen.all).toEqual([{ ...sent, from: topic, isRedelivered: true }]));
     });
 
     it('refuses a message to a topic that is not there, and names both', async () => {
-      const refused = kafka.open().publish(message('m-1'), { to: 'nowhere', timeoutMs: 5_000 });
+      const refused = kafka.open().publish(message('m-1'), { to: 'nowhere', timeoutMs: 30_000 });
       await expect(refused).rejects.toMatchObject({
         kind: 'unroutable',
         message: expect.stringMatching(/'m-1'.*'nowhere'/) as unknown,
@@ -55,13 +55,13 @@ describeHere('with Kafka', () => {
     it('refuses a message that is too large before it is sent, and takes the largest', async () => {
       const broker = kafka.open();
       const large = { ...message('m-1'), body: Buffer.alloc(broker.maxBytes + 1) };
-      await expect(broker.publish(large, { to: 'nowhere', timeoutMs: 5_000 })).rejects.toMatchObject({
+      await expect(broker.publish(large, { to: 'nowhere', timeoutMs: 30_000 })).rejects.toMatchObject({
         kind: 'too-large',
       });
 
       const topic = await kafka.declare(broker);
       const largest = { ...message('m-2'), body: Buffer.alloc(broker.maxBytes - 300) };
-      await broker.publish(largest, { to: topic, timeoutMs: 10_000 });
+      await broker.publish(largest, { to: topic, timeoutMs: 30_000 });
       const seen = await kafka.consume(broker, { from: topic, group: 'g' });
       await eventually(() => expect(seen.all[0]?.body).toHaveLength(broker.maxBytes - 300));
     });
@@ -71,12 +71,12 @@ describeHere('with Kafka', () => {
       const topic = await kafka.declare(broker);
       await kafka.configure(topic, { 'max.message.bytes': '20000' });
       const large = { ...message('large', 'k'), body: Buffer.alloc(50_000) };
-      const refused = (): Promise<void> => broker.publish(large, { to: topic, timeoutMs: 5_000 });
+      const refused = (): Promise<void> => broker.publish(large, { to: topic, timeoutMs: 30_000 });
       // the server takes new settings a moment after it has confirmed them
       await eventually(() => expect(refused()).rejects.toMatchObject({ kind: 'too-large' }));
       const results = await Promise.allSettled(
         [message('m-1', 'k'), large, message('m-2', 'k')].map((each) =>
-          broker.publish(each, { to: topic, timeoutMs: 5_000 }),
+          broker.publish(each, { to: topic, timeoutMs: 30_000 }),
         ),
       );
       expect(results.map(({ status }) => status)).toEqual(['fulfilled', 'rejected', 'fulfilled']);
@@ -95,7 +95,7 @@ describeHere('with Kafka', () => {
         message: expect.stringMatching(/'m-1'/) as unknown,
       });
       await kafka.start();
-      await eventually(() => broker.publish(message('m-2'), { to: topic, timeoutMs: 5_000 }), RECOVERY);
+      await eventually(() => broker.publish(message('m-2'), { to: topic, timeoutMs: 30_000 }), RECOVERY);
     });
   });
 });

@@ -38,7 +38,7 @@ describeHere('with RabbitMQ', () => {
     for (let each = 0; each < EACH; each++) {
       for (const key of KEYS) {
         const message = { id: `${key}-${each}`, key, contentType: 'text/plain', headers: {}, body: Buffer.from('') };
-        await brokers[0]!.publish(message, { to: queue, timeoutMs: 10_000, ordered: true });
+        await brokers[0]!.publish(message, { to: queue, timeoutMs: 30_000, ordered: true });
       }
     }
   });

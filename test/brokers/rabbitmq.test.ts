@@ -60,7 +60,7 @@ describeHere('with RabbitMQ', () => {
 
   async function publish(id: string, more: Partial<BrokerMessage> & { readonly to?: string } = {}): Promise<void> {
     const { to = queue, ...rest } = more;
-    await broker.publish(message(id, rest), { to, timeoutMs: 10_000 });
+    await broker.publish(message(id, rest), { to, timeoutMs: 30_000 });
   }
 
   async function publishAll(ids: readonly string[]): Promise<void> {

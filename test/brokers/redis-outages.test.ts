@@ -15,7 +15,7 @@ import { describeWhere } from '../support/transports/where-broker-is.js';
 const describeHere = await describeWhere('redis');
 
 /** Each confirmation waits for the disk, which the machine's other work may keep busy. */
-const PATIENCE = { timeoutMs: 60_000 };
+const PATIENCE = { timeoutMs: 150_000 };
 
 let redis: TestRedis;
 const brokers: Broker[] = [];
@@ -39,7 +39,7 @@ describeHere('with Redis', () => {
   const declared = async (broker: Broker): Promise<PublishOptions> => {
     const to = `s-${++streams}`;
     await broker.declare({ name: to });
-    return { to, timeoutMs: 5_000 };
+    return { to, timeoutMs: 30_000 };
   };
   const isEmpty = async (stream: string): Promise<void> => expect(await redis.ask('XLEN', stream)).toBe(0);
 
@@ -93,13 +93,13 @@ describeHere('with Redis', () => {
       const publishing = broker.publish(messageOf('m-1'), { ...options, timeoutMs: 60_000 });
       const begunAt = Date.now();
       await Promise.all([broker.close(), expect(publishing).rejects.toMatchObject({ kind: 'unavailable' })]);
-      expect(Date.now() - begunAt).toBeLessThan(5_000);
+      expect(Date.now() - begunAt).toBeLessThan(30_000);
       await away.remove();
     });
   });
 
   describe('an ordered stream in Redis', () => {
-    const times = { leaseMs: 1_000, idleMs: 1_000 };
+    const times = { leaseMs: 4_000, idleMs: 4_000 };
     const keyed = (id: string, index: number): ReturnType<typeof messageOf> => messageOf(id, { key: `k-${index % 3}` });
 
     it('keeps the order of each key over two consumers, also when one stops midway', async () => {

@@ -37,7 +37,7 @@ describeHere('with Redis', () => {
   const declared = async (broker: Broker): Promise<PublishOptions> => {
     const to = `s-${++streams}`;
     await broker.declare({ name: to });
-    return { to, timeoutMs: 5_000 };
+    return { to, timeoutMs: 30_000 };
   };
   const isEmpty = async (stream: string): Promise<void> => expect(await redis.ask('XLEN', stream)).toBe(0);
 
@@ -154,16 +154,16 @@ describeHere('with Redis', () => {
       const options = await declared(open());
       const hold = gate();
       const slow = createRecorder(() => hold.opened);
-      const times = { idleMs: 2_000 };
+      const times = { idleMs: 6_000 };
       await open(times).subscribe(slow.subscription({ from: options.to, prefetch: 2 })).ready;
       await Promise.all(MANY.slice(0, 5).map((id) => open().publish(messageOf(id), options)));
       await eventually(() => expect(slow.seen).toHaveLength(2));
       // each failure comes back in a round that looks for what is left, one a second: together longer than what counts as dead
       const other = createRecorder(() =>
-        other.seen.length > 12 ? Promise.resolve() : Promise.reject(new Error('no')),
+        other.seen.length > 27 ? Promise.resolve() : Promise.reject(new Error('no')),
       );
       open(times).subscribe(other.subscription({ from: options.to }));
-      await eventually(() => expect(other.seen.length).toBeGreaterThanOrEqual(15)).finally(hold.open);
+      await eventually(() => expect(other.seen.length).toBeGreaterThanOrEqual(30)).finally(hold.open);
       expect(slow.seen).toHaveLength(2);
       expect(other.ids().filter((id) => slow.ids().includes(id))).toEqual([]);
       await eventually(() => isEmpty(options.to));

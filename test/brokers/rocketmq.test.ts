@@ -8,7 +8,7 @@ import type { Gate, TestRocketMq } from './rocketmq-kit.js';
 
 const describeHere = await describeWhere('rocketmq');
 
-const PATIENCE = { timeoutMs: 90_000 };
+const PATIENCE = { timeoutMs: 200_000 };
 
 describeHere('RocketMQ', () => {
   let rocket: TestRocketMq;
@@ -41,7 +41,7 @@ describeHere('RocketMQ', () => {
       message('m-3', { body: Buffer.alloc(4 * 1024 * 1024 - 100, 0xff) }),
     ];
     await withClient(rocket.url, async (client) => {
-      for (const each of sent) await client.publish(each, { to: from, timeoutMs: 20_000 });
+      for (const each of sent) await client.publish(each, { to: from, timeoutMs: 60_000 });
       const { subscription, got } = collect({ from, group });
       client.subscribe(subscription);
       // by their ids: what is told of a failure would hold four million bytes each time
@@ -58,9 +58,9 @@ describeHere('RocketMQ', () => {
   it('refuses what cannot be kept, naming message and topic', async () => {
     const { from } = await prepare();
     await withClient(rocket.url, async (client) => {
-      const missing = client.publish(message('m-1'), { to: 'nobody', timeoutMs: 20_000 });
+      const missing = client.publish(message('m-1'), { to: 'nobody', timeoutMs: 60_000 });
       await expect(missing).rejects.toMatchObject(failure('unroutable', /'m-1'.*'nobody'.*mqadmin updateTopic/));
-      const unordered = client.publish(message('m-2', { key: 'k' }), { to: from, timeoutMs: 20_000, ordered: true });
+      const unordered = client.publish(message('m-2', { key: 'k' }), { to: from, timeoutMs: 60_000, ordered: true });
       await expect(unordered).rejects.toMatchObject(failure('unroutable', /message\.type=FIFO/));
       const large = client.publish(message('m-3', { body: Buffer.alloc(4 * 1024 * 1024) }), { to: from, timeoutMs: 1 });
       await expect(large).rejects.toMatchObject(failure('too-large', /'m-3'.*4194304/));
@@ -74,7 +74,7 @@ describeHere('RocketMQ', () => {
   it('tells that a broker takes nothing, and goes on when it does again', async () => {
     const { from } = await prepare();
     await withClient(rocket.url, async (client) => {
-      const publish = (id: string): Promise<void> => client.publish(message(id), { to: from, timeoutMs: 20_000 });
+      const publish = (id: string): Promise<void> => client.publish(message(id), { to: from, timeoutMs: 60_000 });
       await publish('m-1');
       await rocket.server().admin.configure({ startAcceptSendRequestTimeStamp: String(Date.now() + 3_600_000) });
       await expect(publish('m-2')).rejects.toMatchObject(failure('full', /'m-2'/));
@@ -94,7 +94,7 @@ describeHere('RocketMQ', () => {
         const consumers = [collect({ from, group }, refuse), collect({ from, group }, refuse)];
         for (const { subscription } of consumers) await client.subscribe(subscription).ready;
         for (const id of ['slow', 'poison', 'other'])
-          await client.publish(message(id), { to: from, timeoutMs: 20_000 });
+          await client.publish(message(id), { to: from, timeoutMs: 60_000 });
         const all = (): string[] => consumers.flatMap(({ ids }) => ids());
         await eventually(() => expect(all().filter((id) => id === 'poison')).toHaveLength(2), PATIENCE);
         expect(consumers.flatMap(({ got }) => got).filter(({ isRedelivered }) => isRedelivered)).toHaveLength(1);
@@ -112,7 +112,7 @@ describeHere('RocketMQ', () => {
     await withClient(rocket.url, (client) =>
       gateFor(async (gate) => {
         const ids = Array.from({ length: 10 }, (_, index) => `m-${index}`);
-        await Promise.all(ids.map((id) => client.publish(message(id), { to: from, timeoutMs: 20_000 })));
+        await Promise.all(ids.map((id) => client.publish(message(id), { to: from, timeoutMs: 60_000 })));
         const first = collect({ from, group, prefetch: 3 }, () => gate.passed);
         const running = client.subscribe(first.subscription);
         await eventually(() => expect(first.got).toHaveLength(3), PATIENCE);
@@ -133,7 +133,7 @@ describeHere('RocketMQ', () => {
     const { from, group } = await prepare();
     await withClient(rocket.url, (client) =>
       gateFor(async (gate) => {
-        await client.publish(message('m-1'), { to: from, timeoutMs: 20_000 });
+        await client.publish(message('m-1'), { to: from, timeoutMs: 60_000 });
         const { got, subscription } = collect({ from, group }, () => gate.passed);
         const running = client.subscribe(subscription);
         await eventually(() => expect(got).toHaveLength(1), PATIENCE);
@@ -211,9 +211,9 @@ describeHere('RocketMQ', () => {
       };
       const halves = client.openHalfMessages({ to: from, decide, onTrouble: subscription.onTrouble });
       await halves.ready;
-      await expect(halves.publish(message('bad'), { timeoutMs: 20_000 })).resolves.toBe('rollback');
-      await expect(halves.publish(message('late'), { timeoutMs: 20_000 })).resolves.toBe('unknown');
-      await expect(halves.publish(message('good'), { timeoutMs: 20_000 })).resolves.toBe('commit');
+      await expect(halves.publish(message('bad'), { timeoutMs: 60_000 })).resolves.toBe('rollback');
+      await expect(halves.publish(message('late'), { timeoutMs: 60_000 })).resolves.toBe('unknown');
+      await expect(halves.publish(message('good'), { timeoutMs: 60_000 })).resolves.toBe('commit');
       await eventually(() => expect(new Set(ids())).toEqual(new Set(['good', 'late'])), PATIENCE);
     });
   });
@@ -223,7 +223,7 @@ describeHere('RocketMQ', () => {
     const onTrouble = (): undefined => undefined;
     await withClient(rocket.url, async (client) => {
       const halves = client.openHalfMessages({ to: from, decide: () => Promise.resolve('unknown'), onTrouble });
-      await halves.publish(message('orphan'), { timeoutMs: 20_000 });
+      await halves.publish(message('orphan'), { timeoutMs: 60_000 });
     });
     await withClient(rocket.url, async (client) => {
       const { subscription, ids } = collect({ from, group });

@@ -17,7 +17,7 @@ const untilWaiting = (sagaId: string): Promise<SagaView> =>
       expect(saga.waitingFor).toMatchObject({ kind: 'event', step: 'approval', name: 'order-approved' });
       return saga;
     },
-    { timeoutMs: 30_000 },
+    { timeoutMs: 90_000 },
   );
 
 /** Who paid for an order, and how much. */

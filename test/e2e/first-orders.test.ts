@@ -37,7 +37,7 @@ async function tracesOf(sagaId: string, child: string): Promise<object> {
 const EVERYTHING = { order: 'placed', user: 'registered', profiles: 1, mails: 1, credit: 100 };
 
 test('a first order registers its customer, whose welcome credit pays for it, and only then the mail is sent', async () => {
-  const { status, body } = await town.office.order(firstOrder('ada'), { wait: 20 });
+  const { status, body } = await town.office.order(firstOrder('ada'), { wait: 30 });
   expect(status).toBe(201);
   const saga = await town.office.settled(body.sagaId);
   const child = saga.steps[0]!.child!;
@@ -76,7 +76,7 @@ test('an order that cannot be paid takes the registration back, and no mail was 
 });
 
 test('a registration that is refused is the reason why the order is', async () => {
-  const answer = await town.office.order(firstOrder('ada'), { wait: 20 });
+  const answer = await town.office.order(firstOrder('ada'), { wait: 30 });
   expect(answer).toMatchObject({ status: 409, body: { reason: { code: 'user-name-taken', step: 'customer' } } });
   const saga = await town.office.settled(answer.body.sagaId);
   expect(saga.steps.map(({ status }) => status)).toEqual(['rejected', 'skipped', 'skipped', 'skipped']);
@@ -147,7 +147,7 @@ async function untilHeld(userName: string): Promise<{ sagaId: string; child: str
       expect(saga.steps[2]!.status).toBe('running');
       return saga.steps[0]!.child!;
     },
-    { timeoutMs: 30_000 },
+    { timeoutMs: 90_000 },
   );
   expect(await town.office.saga(child)).toMatchObject({
     ...{ state: 'held', waitingFor: { kind: 'parent', step: 'customer', name: body.sagaId } },

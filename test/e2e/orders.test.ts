@@ -122,10 +122,10 @@ test('the last piece goes to one of ten who want it at the same moment', async (
 });
 
 test('a client that waits has the order itself, or learns why it was refused', async () => {
-  const placed = await shop.order({ wait: 10 });
+  const placed = await shop.order({ wait: 30 });
   expect(placed).toMatchObject({ status: 201, body: { status: 'placed', total: 1_250 } });
-  expect(placed.headers.get('preference-applied')).toBe('wait=10');
-  const refused = await shop.order({ wait: 10, customerId: 'nobody' });
+  expect(placed.headers.get('preference-applied')).toBe('wait=30');
+  const refused = await shop.order({ wait: 30, customerId: 'nobody' });
   expect(refused).toMatchObject({ status: 409, body: { reason: { code: 'unknown-customer' } } });
 });
 

@@ -30,21 +30,21 @@ const expectState = (id: string, expected: object): Promise<void> =>
   });
 
 test('promise 4: a worker that is killed while it delivers loses no message, and each takes effect once', async () => {
-  const ids = await send('accounts.credit', CREDIT, 1_000);
+  const ids = await send('accounts.credit', CREDIT, 2_000);
   await eventually(async () => expect((await statesOf(ids))['sent']).toBeGreaterThan(20), { everyMs: 2 });
   await town.kill('worker');
   const { pending = 0 } = await statesOf(ids);
   expect(pending).toBeGreaterThan(0);
   await town.start('worker');
   // those that the dead one had are free when its lease is over
-  await eventually(async () => expect(await statesOf(ids)).toEqual({ sent: 1_000 }), {
-    timeoutMs: 90_000,
+  await eventually(async () => expect(await statesOf(ids)).toEqual({ sent: 2_000 }), {
+    timeoutMs: 300_000,
     everyMs: 100,
   });
   const [books] = await town.query('accounts', `select balance::int from accounts.account where id like '%c-outbox%'`);
-  expect(books).toEqual({ balance: 1_000 });
+  expect(books).toEqual({ balance: 2_000 });
   const inbox = await town.query('accounts', `select count(*)::int from accounts.inbox where saga_id = any($1)`, [ids]);
-  expect(inbox).toEqual([{ count: 1_000 }]);
+  expect(inbox).toEqual([{ count: 2_000 }]);
 });
 
 test('what the first attempts cannot deliver has a workflow, which delivers it when its participant is back', async () => {
@@ -59,7 +59,7 @@ test('what the first attempts cannot deliver has a workflow, which delivers it w
           [`${id}/message/do`],
         ),
       ).toEqual([{ in_workflow: true, scanned: true }]),
-    { timeoutMs: 30_000 },
+    { timeoutMs: 90_000 },
   );
   await expectState(id, { state: 'pending', lastError: expect.stringContaining('ECONNREFUSED') });
   await town.start('participants');

@@ -66,7 +66,7 @@ test.each([
   ['another currency', { invoiceId: 'i-3', currency: 'USD' }, 'currency-mismatch'],
   ['an invoice that is paid', { invoiceId: 'i-1' }, 'invoice-taken'],
 ])('a client that waits learns at once that %s is refused', async (_, change, code) => {
-  const answer = await town.office.pay(change, { wait: 10 });
+  const answer = await town.office.pay(change, { wait: 30 });
   expect(answer).toMatchObject({ status: 409, body: { type: '/problems/payment-rejected', reason: { code } } });
   expect(await town.office.settled(answer.body.sagaId)).toMatchObject({ state: 'compensated', reason: { code } });
   expect((await town.office.get(`/v1/payments/${answer.body.paymentId}`)).body).toMatchObject({ status: 'rejected' });
@@ -74,11 +74,11 @@ test.each([
 
 test('a client that waits has the payment itself, the same one however often it asks', async () => {
   const key = randomUUID();
-  const opened = await town.office.pay({ invoiceId: 'i-4' }, { key, wait: 10 });
+  const opened = await town.office.pay({ invoiceId: 'i-4' }, { key, wait: 30 });
   expect(opened).toMatchObject({ status: 201, body: { status: 'opened', invoiceId: 'i-4' } });
   expect(opened.headers.get('location')).toBe(`/v1/payments/${opened.body.paymentId}`);
   await town.office.settled(opened.body.sagaId);
-  const again = await town.office.pay({ invoiceId: 'i-4' }, { key, wait: 10 });
+  const again = await town.office.pay({ invoiceId: 'i-4' }, { key, wait: 30 });
   expect([again.status, again.body, again.headers.get('idempotent-replayed')]).toEqual([201, opened.body, 'true']);
 });
 

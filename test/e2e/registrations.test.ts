@@ -45,7 +45,7 @@ test('a registration happens everywhere: user, profile, preferences, credit and 
 });
 
 test('a user name that is taken, however it is written, is refused before anybody is told', async () => {
-  const answer = await town.office.register({ userName: 'ADA', email: 'other@example.org' }, { wait: 10 });
+  const answer = await town.office.register({ userName: 'ADA', email: 'other@example.org' }, { wait: 30 });
   expect(answer).toMatchObject({
     ...{ status: 409, body: { type: '/problems/registration-rejected', reason: { code: 'user-name-taken' } } },
   });
@@ -70,7 +70,7 @@ test('an address that is taken undoes the registration everywhere, and its user 
 });
 
 test('a client that waits has the user itself', async () => {
-  const answer = await town.office.register({ userName: 'edith', email: 'edith@example.org' }, { wait: 10 });
+  const answer = await town.office.register({ userName: 'edith', email: 'edith@example.org' }, { wait: 30 });
   expect(answer).toMatchObject({ status: 201, body: { status: 'registered', userName: 'edith' } });
   expect(answer.headers.get('location')).toBe(`/v1/registrations/${answer.body.userId}`);
 });

@@ -7,7 +7,7 @@ import { startSystem } from '../support/faults/system.js';
 const faults = useFaults();
 
 /** A relay that has died holds its messages for 30 s. */
-const DELIVERED_MS = 90_000;
+const DELIVERED_MS = 240_000;
 
 test('promises 3 and 4: in a storm each message of a transaction that committed takes effect once, and none of one that did not', async () => {
   await faults.withRun(async (run) => {
@@ -22,7 +22,7 @@ test('promises 3 and 4: in a storm each message of a transaction that committed 
           expect(client.sent.length).toBeGreaterThan(before + 100);
           expect(await countPending(settle)).toBeGreaterThan(0);
         },
-        { timeoutMs: 60_000, everyMs: 2 },
+        { timeoutMs: 120_000, everyMs: 2 },
       );
     };
     await untilAmid();
@@ -47,7 +47,7 @@ test('promises 3 and 4: in a storm each message of a transaction that committed 
     }
     expect(client.sent.filter(({ ids }) => ids.length < MESSAGES)).not.toEqual([]);
   });
-}, 240_000);
+});
 
 async function countPending(pool: pg.Pool): Promise<number> {
   const { rows } = await pool.query<{ count: number }>(

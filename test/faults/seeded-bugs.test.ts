@@ -15,13 +15,13 @@ const faults = useFaults();
 /** Each mostly waits, so that two of them share the machine well: the next one is begun together with the one asked for. */
 function violationsOf(index: number): Hunt {
   for (const bug of SEEDED_BUGS.slice(index, index + 2)) {
-    if (!hunts.has(bug)) hunts.set(bug, hunt(bug));
+    if (!hunts.has(bug)) hunts.set(bug, hunt(bug, { isHasty: true }));
   }
   return hunts.get(SEEDED_BUGS[index]!)!;
 }
 
-function hunt({ mutations, provoke }: SeededBug): Hunt {
-  const hunting = faults.mutate(mutations).then((build) => faults.provoke(provoke, build));
+function hunt({ mutations, provoke }: SeededBug, { isHasty }: { readonly isHasty: boolean }): Hunt {
+  const hunting = faults.mutate(mutations).then((build) => faults.provoke(provoke, { build, isHasty }));
   // a failure is told by the test that asks for it
   hunting.catch(() => undefined);
   return hunting;
@@ -30,8 +30,11 @@ function hunt({ mutations, provoke }: SeededBug): Hunt {
 test.each(SEEDED_BUGS.map(({ invariant, name }, index) => [invariant, name, index] as const))(
   '%s catches that %s',
   async (invariant, _name, index) => {
-    const violations = await violationsOf(index);
-    expect(violations.map((violation) => violation.invariant)).toContain(invariant);
+    const caught = (violations: readonly Violation[]): readonly string[] => violations.map((each) => each.invariant);
+    const found = caught(await violationsOf(index));
+    // on a slow machine a run may end before the bug has shown: then it is given all the time that a sound build has
+    const more = found.includes(invariant) ? [] : caught(await hunt(SEEDED_BUGS[index]!, { isHasty: false }));
+    expect([...found, ...more]).toContain(invariant);
   },
 );
 

@@ -114,14 +114,14 @@ describe('POST /v1/orders', () => {
 
   test('with a preferred wait the answer is the placed order', async () => {
     const key = newKey();
-    const answer = post(key, { headers: { prefer: 'respond-async, wait=10' } });
+    const answer = post(key, { headers: { prefer: 'respond-async, wait=30' } });
     const sagaId = await runLocal(key);
     const response = await answer;
     const body = (await response.json()) as { orderId: string };
     expect(response.status).toBe(201);
     expect(body).toMatchObject({ sagaId, status: 'placed', total: 2_500, ...GOOD_ORDER });
     expect(response.headers.get('location')).toBe(`/v1/orders/${body.orderId}`);
-    expect(response.headers.get('preference-applied')).toBe('wait=10');
+    expect(response.headers.get('preference-applied')).toBe('wait=30');
     const again = await post(key, { headers: { prefer: 'wait=1' } });
     expect(again.status).toBe(201);
     expect(await again.json()).toEqual(body);
@@ -129,7 +129,7 @@ describe('POST /v1/orders', () => {
 
   test('with a preferred wait a refused order is a problem that names the reason', async () => {
     const key = newKey();
-    const answer = post(key, { body: { ...GOOD_ORDER, customerId: 'nobody' }, headers: { prefer: 'wait=10' } });
+    const answer = post(key, { body: { ...GOOD_ORDER, customerId: 'nobody' }, headers: { prefer: 'wait=30' } });
     await runLocal(key);
     const response = await answer;
     expect(response.status).toBe(409);
@@ -141,7 +141,7 @@ describe('POST /v1/orders', () => {
 
   test('a saga that settles without its local transaction ends the wait as a refusal', async () => {
     const key = newKey();
-    const answer = post(key, { headers: { prefer: 'wait=10' } });
+    const answer = post(key, { headers: { prefer: 'wait=30' } });
     const id = await eventually(async () => {
       const { rows } = await api.pool.query<{ id: string }>('select id from settle.saga where idempotency_key = $1', [
         key,
@@ -160,7 +160,7 @@ describe('POST /v1/orders', () => {
 
   test('a local transaction that was undone before it was done ends the wait as a refusal', async () => {
     const key = newKey();
-    const answer = post(key, { headers: { prefer: 'wait=10' } });
+    const answer = post(key, { headers: { prefer: 'wait=30' } });
     const id = await runLocal(key, () => Promise.reject(new Error('not now')));
     const effect = { sagaId: id, step: 'order', action: 'undo' } as const;
     await undoLocal(api.pool, { effect, tenantId: 'default', work: () => Promise.resolve() });

@@ -61,14 +61,11 @@ describe('an event is recorded before its saga is told', () => {
     api.starter.isUp = false;
     expect(await sendEvent(api, sagaId)).toMatchObject({ status: 202 });
     api.starter.isUp = true;
-    const due = await eventually(
-      async () => {
-        const found = (await claimDueSagas(api.pool, 100)).find(({ id }) => id === sagaId);
-        expect(found).toBeDefined();
-        return found!;
-      },
-      { timeoutMs: 10_000 },
-    );
+    const due = await eventually(async () => {
+      const found = (await claimDueSagas(api.pool, 100)).find(({ id }) => id === sagaId);
+      expect(found).toBeDefined();
+      return found!;
+    });
     expect(due.hasNews).toBe(true);
     await lookForEvent(api.pool, approvalWait(sagaId));
     await api.pool.query('update settle.saga set due_at = now() where id = $1', [sagaId]);

@@ -55,7 +55,7 @@ beforeAll(async () => {
     maxConcurrentActivityTaskExecutions: 1,
   });
   running = worker.run();
-}, 60_000);
+});
 afterAll(async () => {
   worker.shutdown();
   await running;
@@ -108,7 +108,7 @@ test('regular activities wait for their answers without a place of the worker’
   for (const event of participant.seen) await participant.reply(event, DONE);
   for (const { id, handle } of begun) expect(await handle.result()).toEqual({ messageId: id, state: 'delivered' });
   expect(participant.seen).toHaveLength(3);
-}, 30_000);
+});
 
 test('an activity left open fails when its time is over, and its message is sent again under the same effect key', async () => {
   answer = () => (participant.seen.length > 1 ? DONE : undefined);
@@ -118,7 +118,7 @@ test('an activity left open fails when its time is over, and its message is sent
   expect(keys).toEqual([`${id}/message/do`, `${id}/message/do`]);
   const { rows } = await sending.pool.query('select attempts from settle.message_log where effect_key = $1', [keys[0]]);
   expect(rows).toEqual([{ attempts: 2 }]);
-}, 60_000);
+});
 
 test('an answer that reaches another worker completes the activity of the one that has sent', async () => {
   const { id, handle } = await begin(sending.pool);
@@ -134,4 +134,4 @@ test('an answer that reaches another worker completes the activity of the one th
   ]);
   expect(rows).toEqual([{ attempts: 1, status: 'sent' }]);
   await other.stop();
-}, 30_000);
+});

@@ -120,21 +120,21 @@ test('a refusal compensates, an undo’s refusal parks, and a participant that a
 
 test('no answer in time is unknown, and the message is sent again under the same effect key', async () => {
   const one = await sender();
-  const step = await newStep(one, { timeoutMs: 100 });
+  const step = await newStep(one, { timeoutMs: 500 });
   answer = () => (participant.seen.length > 1 ? DONE : undefined);
   expect(await failureOf(one.dispatch(step))).toMatchObject({ type: 'RetryableError' });
   expect((await rowOf(step)).last_error).toMatch(/has no reply within \d+ ms/);
-  expect(await one.dispatch({ ...step, timeoutMs: 5_000 })).toEqual(DONE.result);
+  expect(await one.dispatch({ ...step, timeoutMs: 30_000 })).toEqual(DONE.result);
   const [first, second] = participant.seen;
   expect(second!.attributes['effectkey']).toBe(first!.attributes['effectkey']);
 });
 
 test('what is still being answered is not sent a second time: the next attempt waits for the rest of its time', async () => {
   const one = await sender();
-  const step = await newStep(one, { timeoutMs: 100, patienceMs: 30_000 });
+  const step = await newStep(one, { timeoutMs: 500, patienceMs: 30_000 });
   answer = () => undefined;
   await failureOf(one.dispatch(step));
-  const again = one.dispatch({ ...step, timeoutMs: 20_000 });
+  const again = one.dispatch({ ...step, timeoutMs: 30_000 });
   await eventually(() => expect(one.desk.waiting()).toHaveLength(1));
   await participant.reply(participant.seen[0]!, DONE);
   expect(await again).toEqual(DONE.result);
@@ -144,7 +144,7 @@ test('what is still being answered is not sent a second time: the next attempt w
 
 test('the answer to a message whose sender has died is recorded by another worker', async () => {
   const [one, other] = [await sender(), await sender()];
-  const step = await newStep(one, { timeoutMs: 100 });
+  const step = await newStep(one, { timeoutMs: 500 });
   answer = () => undefined;
   await failureOf(one.dispatch(step));
   one.crash();
@@ -162,7 +162,7 @@ test.each([
   // the first consumer of the group has all the answers
   await sender();
   const waiting = await sender();
-  const step = await newStep(waiting, { timeoutMs: 20_000 });
+  const step = await newStep(waiting, { timeoutMs: 30_000 });
   answer = () => outcome;
   const ended = waiting.dispatch(step);
   if (type) expect(await failureOf(ended)).toMatchObject({ type });
@@ -171,7 +171,7 @@ test.each([
 
 test('an answer that cannot be recorded is not acknowledged, and comes again', async () => {
   const one = await sender();
-  const step = await newStep(one, { timeoutMs: 100 });
+  const step = await newStep(one, { timeoutMs: 500 });
   answer = () => undefined;
   await failureOf(one.dispatch(step));
   await ledger.query('alter table settle.message_log rename to away');
@@ -202,7 +202,7 @@ test('late, duplicate, forged, unasked and unreadable answers change nothing and
   await participant.reply({ ...event, attributes: unsaid }, DONE, { token: asked });
   for (const body of ['no JSON', '[]', `${'['.repeat(50_000)}${']'.repeat(50_000)}`]) {
     const message = { id: 'x', contentType: 'application/cloudevents+json', headers: {}, body: Buffer.from(body) };
-    await one.client.publish(message, { to: REPLIES, timeoutMs: 1_000 });
+    await one.client.publish(message, { to: REPLIES, timeoutMs: 30_000 });
   }
   await eventually(async () => {
     expect(await repliesCounted(one.pool)).toEqual({
@@ -214,7 +214,7 @@ test('late, duplicate, forged, unasked and unreadable answers change nothing and
 
 test('an answer to a revision that an operator has replaced is late', async () => {
   const one = await sender();
-  const step = await newStep(one, { timeoutMs: 100 });
+  const step = await newStep(one, { timeoutMs: 500 });
   answer = () => undefined;
   await failureOf(one.dispatch(step));
   await withTransaction(one.pool, (tx) => editMessage(tx, step.effect, PAYLOAD));

@@ -2,7 +2,7 @@ import type pg from 'pg';
 import { reportStuckSagas } from '../../activities/notices.js';
 import { childSagaId, holdChild, lookAtChild, takeChildBack, type NewChild } from '../../src/db/child-sagas.js';
 import { lockParked, parkedSteps } from '../../src/db/parked-queries.js';
-import { createPool, withTransaction } from '../../src/db/pool.js';
+import { withTransaction } from '../../src/db/pool.js';
 import { settleSaga } from '../../src/db/saga-end.js';
 import { requestCancel } from '../../src/db/saga-cancel.js';
 import { acceptSaga, recordState } from '../../src/db/saga-store.js';
@@ -11,12 +11,13 @@ import { isSagaId, type EffectId } from '../../src/saga/ids.js';
 import { placeFirstOrderSaga } from '../../workflows/first-orders.js';
 import { registerUserSaga } from '../../workflows/registrations.js';
 import { useDatabase } from '../support/databases.js';
+import { openPool } from '../support/pools.js';
 import { newSaga } from '../support/sagas.js';
 
 const database = useDatabase('producer');
 let pool: pg.Pool;
 beforeAll(() => {
-  pool = createPool(database.url, { max: 12 });
+  pool = openPool(database.url, { max: 12 });
 });
 afterAll(() => pool.end());
 

@@ -7,6 +7,7 @@ import { keepInbox, type Consumer, type ConsumeOptions } from '../../src/partici
 import { useDatabase } from '../support/databases.js';
 import { eventually } from '../support/eventually.js';
 import { consumeNotes, DEAD, eventFor, noteHandlers, openOffice, QUICK, type Office } from '../support/consumers.js';
+import { startProxy } from '../support/faults/proxy.js';
 import type { MemoryClient } from '../support/memory-broker.js';
 import { freshSagaId, notedAmount, openNotes } from '../support/participant-kit.js';
 
@@ -74,8 +75,8 @@ describe('a poison message', () => {
     const sagas = Array.from({ length: 300 }, freshSagaId);
     const poison = Array.from({ length: 30 }, () => eventFor({ sagaId: freshSagaId(), payload: { amount: 666 } }));
     await office.send(...poison, ...sagas.map((sagaId) => eventFor({ sagaId })));
-    await start({ handlers, concurrency: 2, prefetch: 64, retry: { firstMs: 60_000, maxMs: 60_000 } });
-    await eventually(() => expect(office.left()).toBe(30), { timeoutMs: 60_000 });
+    await start({ handlers, concurrency: 2, prefetch: 64, retry: { firstMs: 600_000, maxMs: 600_000 } });
+    await eventually(() => expect(office.left()).toBe(30), { timeoutMs: 200_000 });
     expect([office.replies().length, office.server.stored(DEAD)]).toEqual([300, []]);
   });
 
@@ -115,6 +116,21 @@ describe('a poison message', () => {
     expect(refusals).toBeLessThan(0);
   });
 
+  it('is told from an outage: an error that says "not now" while the database answers is believed for its time only', async () => {
+    const slow = noteHandlers((amount) => {
+      if (amount === 666) throw Object.assign(new Error('canceling statement due to timeout'), { code: '57014' });
+    });
+    const consumer = await start({ handlers: slow, retry: { ...QUICK, patienceMs: 300 } });
+    await office.send(
+      eventFor({ sagaId: freshSagaId(), payload: { amount: 666 } }),
+      eventFor({ sagaId: freshSagaId() }),
+    );
+    await untilDone();
+    expect(office.server.stored(DEAD)).toMatchObject([{ headers: { 'settle-dead-attempts': '5' } }]);
+    expect(office.replies()).toMatchObject([{ outcome: { kind: 'done' } }]);
+    expect(await consumer.registry.metrics()).toContain('cause="unavailable"');
+  });
+
   it('leaves its count to the upkeep of the inbox, which removes what is older than the window', async () => {
     const [old, young] = [freshSagaId(), freshSagaId()];
     await pool.query(
@@ -132,7 +148,8 @@ describe('a message that ends the process', () => {
   it('is dead after it has done so 5 times; those that were under way beside it are applied once', async () => {
     const killer = freshSagaId();
     const others = Array.from({ length: 30 }, freshSagaId);
-    const left = new Map([...others, killer].map((sagaId) => [sagaId, false]));
+    // in the midst of those that are begun at the same time
+    const left = new Map([...others.slice(0, 5), killer, ...others.slice(5)].map((sagaId) => [sagaId, false]));
     const dead: string[] = [];
     let kills = 0;
     while (left.size > 0 && kills < 20) {
@@ -163,32 +180,34 @@ describe('a message that ends the process', () => {
 describe('a database that is away', () => {
   it('counts no attempt and loses nothing: the consumer goes on by itself, and does not spin meanwhile', async () => {
     const sagas = Array.from({ length: 40 }, freshSagaId);
-    let asked = 0;
-    let isAway = true;
-    const away = { code: 'ECONNREFUSED', message: 'connect ECONNREFUSED' };
-    const flaky = new Proxy(pool, {
-      get: (target, name) => {
-        const value = Reflect.get(target, name) as unknown;
-        if (typeof value !== 'function') return value;
-        return (...args: unknown[]): unknown => {
-          if (!isAway || (name !== 'connect' && name !== 'query')) return Reflect.apply(value, target, args) as unknown;
-          asked += 1;
-          return Promise.reject(Object.assign(new Error(away.message), away));
-        };
-      },
+    const url = new URL(database.url);
+    const proxy = await startProxy(Number(url.port));
+    url.host = `127.0.0.1:${proxy.port}`;
+    let begun = 0;
+    const cut = noteHandlers(() => {
+      begun += 1;
+      if (begun === 10) proxy.set({ kind: 'reset' });
     });
     await office.send(...sagas.map((sagaId) => eventFor({ sagaId })));
-    const consumer = await start({ inbox: { consumer: 'notes', pool: flaky }, retry: { ...QUICK, maxAttempts: 2 } });
+    const consumer = await start({
+      ...{ handlers: cut, inbox: { consumer: 'notes', databaseUrl: url.href } },
+      retry: { ...QUICK, maxAttempts: 2 },
+    });
     await eventually(async () => expect(await consumer.registry.metrics()).toContain('cause="unavailable"'));
-    const early = asked;
-    await eventually(() => expect(asked).toBeGreaterThan(early + 3));
-    // 16 at once find out; then one looks for all of them
-    expect(asked).toBeLessThan(60);
-    isAway = false;
+    // 16 at once find out, perhaps twice; then one looks for all of them, with back-off
+    const early = proxy.counters.connections;
+    await eventually(() => expect(proxy.counters.connections).toBeGreaterThan(early + 3));
+    expect(proxy.counters.connections).toBeLessThan(early + 60);
+    expect([office.left() > 25, office.server.stored(DEAD)]).toEqual([true, []]);
+    proxy.set({ kind: 'pass' });
     await untilDone();
-    expect([office.replies().length, office.server.stored(DEAD)]).toEqual([40, []]);
+    expect(await Promise.all(sagas.map((sagaId) => notedAmount(pool, sagaId)))).toEqual(sagas.map(() => 5));
+    expect(new Set(office.replies().map(({ effectKey }) => effectKey)).size).toBe(40);
+    expect(office.server.stored(DEAD)).toEqual([]);
     const { rows } = await pool.query('select from notes.delivery_attempt');
     expect(rows).toEqual([]);
+    await consumer.stop();
+    await proxy.close();
   });
 });
 
@@ -229,7 +248,7 @@ describe('stopping', () => {
       eventFor({ sagaId: poison, payload: { amount: 666 } }),
       ...sagas.map((sagaId) => eventFor({ sagaId })),
     );
-    const retry = { firstMs: 60_000, maxMs: 60_000 };
+    const retry = { firstMs: 600_000, maxMs: 600_000 };
     const first = await start({ handlers: count, concurrency: 4, retry });
     await eventually(() => expect(begun).toBeGreaterThan(10));
     await first.stop();

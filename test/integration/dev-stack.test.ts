@@ -60,7 +60,7 @@ test('two stacks run side by side, each with its own data', async () => {
   await expectCompleted(one, saga);
   expect((await fetch(`http://127.0.0.1:${two.env.PORT}/v1/sagas/${saga}`)).status).toBe(404);
   for (const stack of stacks) expect(await stack.kill('SIGTERM')).toEqual({ code: 0, signal: null });
-}, 120_000);
+});
 
 test('Ctrl-C leaves no process, and the next start finds all data', async () => {
   const installation = await makeInstallation();
@@ -78,7 +78,7 @@ test('Ctrl-C leaves no process, and the next start finds all data', async () => 
   await expectCompleted(installation, saga);
   expect(await placeOrder(installation, 'key')).toBe(saga);
   await second.kill('SIGINT');
-}, 120_000);
+});
 
 test('after kill -9 the next start ends the orphaned servers and finds all data', async () => {
   const installation = await makeInstallation();
@@ -92,7 +92,7 @@ test('after kill -9 the next start ends the orphaned servers and finds all data'
   expect(orphans.filter(isAlive)).toEqual([]);
   await expectCompleted(installation, saga);
   await second.kill('SIGINT');
-}, 120_000);
+});
 
 test('a second start on the same data says who holds it, and harms nothing', async () => {
   const installation = await makeInstallation();
@@ -105,7 +105,7 @@ test('a second start on the same data says who holds it, and harms nothing', asy
   expect(code).toBe(1);
   await expectCompleted(installation, await placeOrder(installation, 'key'));
   await first.kill('SIGINT');
-}, 120_000);
+});
 
 test('a server that ends by itself ends the stack, in one line', async () => {
   const installation = await makeInstallation();
@@ -117,7 +117,7 @@ test('a server that ends by itself ends the stack, in one line', async () => {
     'settle: Temporal has ended by itself; its log is temporal.log in the data folder\n',
   );
   expect(notedServers(installation)).toEqual([]);
-}, 120_000);
+});
 
 test.each([
   [0, 'the API', 'PORT'],
@@ -142,7 +142,7 @@ test.each([
 
 test('a start that is interrupted leaves nothing running', async () => {
   const installation = await makeInstallation();
-  const starting = startMain({ args: ['dev'], env: installation.env, ready: /never/, timeoutMs: 60_000 });
+  const starting = startMain({ args: ['dev'], env: installation.env, ready: /never/, timeoutMs: 240_000 });
   // as soon as there is a server to be left behind
   const ended = starting.catch((error: Error) => error.message);
   await eventually(() => expect(notedServers(installation)).not.toEqual([]));
@@ -150,7 +150,7 @@ test('a start that is interrupted leaves nothing running', async () => {
   process.kill(lock.pid, 'SIGTERM');
   expect(await ended).toContain('settle: stopped before it was ready');
   expect(notedServers(installation)).toEqual([]);
-}, 120_000);
+});
 
 test('an outside database that cannot be reached is one line, and what had started is stopped', async () => {
   const { env, dataDir } = await makeInstallation();
@@ -161,7 +161,7 @@ test('an outside database that cannot be reached is one line, and what had start
   expect(output).toMatch(/^settle: PostgreSQL at 127\.0\.0\.1:1\/d \(DATABASE_URL\) cannot be reached: .*\n$/m);
   expect(output).not.toContain('hunter2');
   expect([code, notedServers({ dataDir })]).toEqual([1, []]);
-}, 60_000);
+});
 
 test('a second Ctrl-C no longer waits for a server that does not end', async () => {
   const installation = await makeInstallation();
@@ -175,7 +175,7 @@ test('a second Ctrl-C no longer waits for a server that does not end', async () 
   });
   expect(await stack.exited).toEqual({ code: 130, signal: null });
   await eventually(() => expect(servers.filter(isAlive)).toEqual([]));
-}, 60_000);
+});
 
 test('the lines to copy place the orders that they announce, and show how each ended', async () => {
   const installation = await makeInstallation();
@@ -196,7 +196,7 @@ test('the lines to copy place the orders that they announce, and show how each e
   }
   expect(ends).toEqual(['completed', 'out-of-stock', 'insufficient-funds']);
   await stack.kill('SIGINT');
-}, 60_000);
+});
 
 async function bash(command: string): Promise<string> {
   return (await promisify(execFile)('bash', ['-c', command])).stdout;

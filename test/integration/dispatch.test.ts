@@ -5,11 +5,12 @@ import type pg from 'pg';
 import { createDispatch } from '../../activities/dispatch.js';
 import type { DispatchArgs } from '../../activities/saga-activities.js';
 import { permitRepeat, reopenEffect } from '../../src/db/operator-changes.js';
-import { createPool, withTransaction } from '../../src/db/pool.js';
+import { withTransaction } from '../../src/db/pool.js';
 import { acceptSaga } from '../../src/db/saga-store.js';
 import { createRouter, type Router } from '../../src/transports/router.js';
 import { definitions } from '../../workflows/definitions.js';
 import { useDatabase } from '../support/databases.js';
+import { openPool } from '../support/pools.js';
 import { newSaga } from '../support/sagas.js';
 
 interface Answer {
@@ -31,7 +32,7 @@ let permits: (string | undefined)[] = [];
 let traces: (string | undefined)[] = [];
 
 beforeAll(async () => {
-  pool = createPool(database.url);
+  pool = openPool(database.url);
   server = createServer((request, response) => {
     request.resume();
     revisions.push(request.headers['ce-revision']?.toString());

@@ -24,7 +24,7 @@ afterEach(() => {
   participant.answers.clear();
 });
 
-const WAIT = { prefer: 'wait=5' };
+const WAIT = { prefer: 'wait=30' };
 
 async function sagaOf(sagaId: string): Promise<Record<string, unknown>> {
   return (await (await fetch(`${api.url}/v1/sagas/${sagaId}`)).json()) as Record<string, unknown>;

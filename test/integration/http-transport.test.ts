@@ -55,7 +55,7 @@ test('the payload is the body, and the attributes of CloudEvents are headers', a
       response.end('{}');
     });
   };
-  await router.send(envelope, 1_000);
+  await router.send(envelope, 30_000);
   expect(JSON.parse(seen!.body)).toEqual({ amount: 12 });
   expect(seen!.headers).toMatchObject({
     'content-type': 'application/json',
@@ -87,12 +87,12 @@ test.each([
   [500, {}, { kind: 'unknown', detail: 'HTTP 500' }],
 ])('HTTP %i is understood by the outcome grammar', async (status, body, outcome) => {
   answer = json(status, body, { location: 'http://127.0.0.1:1/elsewhere' });
-  expect(await router.send(envelope, 1_000)).toEqual(expect.objectContaining(outcome));
+  expect(await router.send(envelope, 30_000)).toEqual(expect.objectContaining(outcome));
 });
 
 test('a participant that needs longer says when to ask again', async () => {
   answer = json(202, {}, { 'retry-after': '3' });
-  expect(await router.send(envelope, 1_000)).toEqual({ kind: 'working', retryAfterMs: 3_000 });
+  expect(await router.send(envelope, 30_000)).toEqual({ kind: 'working', retryAfterMs: 3_000 });
 });
 
 test('an empty answer is done without a result', async () => {
@@ -100,7 +100,7 @@ test('an empty answer is done without a result', async () => {
     request.resume();
     response.writeHead(204).end();
   };
-  expect(await router.send(envelope, 1_000)).toEqual({ kind: 'done', result: null });
+  expect(await router.send(envelope, 30_000)).toEqual({ kind: 'done', result: null });
 });
 
 const megabyte: Answer = (_, response) => response.end(JSON.stringify('x'.repeat(1_000_000)));

@@ -40,7 +40,7 @@ describe('an answer that comes while its sender notes that there was none', () =
       return one.pool.query(config);
     };
     const pool = { query } as unknown as pg.Pool;
-    const obtaining = obtain({ ...one, pool }, { envelope, timeoutMs: 50, patienceMs: 10_000 });
+    const obtaining = obtain({ ...one, pool }, { envelope, timeoutMs: 500, patienceMs: 60_000 });
     return { obtaining, taken: () => taken };
   };
 

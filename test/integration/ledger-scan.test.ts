@@ -5,10 +5,10 @@ import type pg from 'pg';
 import { createScanActivities, type Look } from '../../activities/ledger-scan.js';
 import { createClient, ensureScanSchedule } from '../../src/api/temporal.js';
 import type { TemporalConfig } from '../../src/config.js';
-import { createPool } from '../../src/db/pool.js';
 import { listScanCounts } from '../../src/db/scan-counts.js';
 import { useDatabase } from '../support/databases.js';
 import { eventually } from '../support/eventually.js';
+import { openPool } from '../support/pools.js';
 import { bundleSources, quietRuntime } from '../support/workflow-bundle.js';
 
 const database = useDatabase('producer');
@@ -20,7 +20,7 @@ let config: TemporalConfig;
 
 beforeAll(async () => {
   quietRuntime();
-  pool = createPool(database.url, { name: 'ledger-scan' });
+  pool = openPool(database.url, { name: 'ledger-scan' });
   const address = process.env.SETTLE_TEST_TEMPORAL_ADDRESS!;
   connection = await NativeConnection.connect({ address });
   config = { address, namespace: 'default', taskQueue: randomUUID(), uiUrl: '' };
@@ -113,9 +113,12 @@ test('of several workers one scans, and when it stops another goes on', async ()
 test('a round that takes long is not taken for a worker that has died', async () => {
   // the runs of the tests before go on by themselves
   config = { ...config, taskQueue: randomUUID() };
-  const slow = await startScanner(() => new Promise((resolve) => setTimeout(resolve, 6_000, NOTHING)));
+  let finish = (): void => undefined;
+  const round = new Promise<typeof NOTHING>((resolve) => (finish = () => resolve(NOTHING)));
+  const slow = await startScanner(() => round);
   await ensureScanSchedule(client, config);
   await makes(slow, 1);
   await new Promise((resolve) => setTimeout(resolve, 5_500));
   expect(slow.rounds()).toBe(1);
+  finish();
 });

@@ -2,7 +2,7 @@ import type pg from 'pg';
 import { applyLocal } from '../../src/db/local-effects.js';
 import { claimMessage, claimUndo, recordAnswer } from '../../src/db/message-log.js';
 import { seedCustomers } from '../../src/db/orders.js';
-import { createPool, withTransaction } from '../../src/db/pool.js';
+import { withTransaction } from '../../src/db/pool.js';
 import { settleSaga } from '../../src/db/saga-end.js';
 import { requestCancel } from '../../src/db/saga-cancel.js';
 import { acceptSaga, recordState } from '../../src/db/saga-store.js';
@@ -10,13 +10,14 @@ import { FencedError } from '../../src/saga/errors.js';
 import type { PlanStep } from '../../src/saga/plan.js';
 import { placeOrderSaga } from '../../workflows/orders.js';
 import { useDatabase } from '../support/databases.js';
+import { openPool } from '../support/pools.js';
 import { acceptOrder, newSaga, orderStep, type LedgerSaga } from '../support/sagas.js';
 
 const database = useDatabase('producer');
 let pool: pg.Pool;
 
 beforeAll(async () => {
-  pool = createPool(database.url, { max: 60 });
+  pool = openPool(database.url, { max: 60 });
   await withTransaction(pool, seedCustomers);
 });
 afterAll(() => pool.end());

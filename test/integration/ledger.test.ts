@@ -4,13 +4,14 @@ import { applyLocal, undoLocal } from '../../src/db/local-effects.js';
 import { migrate } from '../../src/db/migrate.js';
 import { reopenEffect } from '../../src/db/operator-changes.js';
 import { insertOrder, seedCustomers } from '../../src/db/orders.js';
-import { createPool, withTransaction, type Transaction } from '../../src/db/pool.js';
+import { withTransaction, type Transaction } from '../../src/db/pool.js';
 import { claimDueSagas, countWaiting, listOpenSteps, postponeBriefly } from '../../src/db/saga-scan.js';
 import { acceptSaga } from '../../src/db/saga-store.js';
 import { RejectedError } from '../../src/saga/errors.js';
 import { allSteps } from '../../src/saga/plan.js';
 import { placeOrderSaga } from '../../workflows/orders.js';
 import { useDatabase } from '../support/databases.js';
+import { openPool } from '../support/pools.js';
 import { acceptOrder, newSaga, orderStep, undoOf, type LedgerSaga } from '../support/sagas.js';
 
 const MIGRATIONS = readdirSync(new URL('../../src/db/migrations/', import.meta.url));
@@ -19,7 +20,7 @@ const database = useDatabase('producer');
 let pool: pg.Pool;
 
 beforeAll(async () => {
-  pool = createPool(database.url, { max: 60 });
+  pool = openPool(database.url, { max: 60 });
   await withTransaction(pool, seedCustomers);
 });
 afterAll(() => pool.end());

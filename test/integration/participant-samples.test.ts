@@ -1,6 +1,5 @@
 import fc from 'fast-check';
 import type pg from 'pg';
-import { createPool } from '../../src/db/pool.js';
 import { accounts, inventory } from '../../src/messages/index.js';
 import { createParticipant, type InboxAnswer, type Participant } from '../../src/participant/index.js';
 import type { StepAction } from '../../src/saga/ids.js';
@@ -9,6 +8,7 @@ import { registerInventory } from '../../src/samples/inventory.js';
 import { migrateParticipants, seedParticipants, type ParticipantDatabases } from '../../src/samples/participants.js';
 import { useDatabase } from '../support/databases.js';
 import { freshSagaId, messageFor, repeat } from '../support/participant-kit.js';
+import { openPool } from '../support/pools.js';
 
 const stockDatabase = useDatabase('inventory');
 const moneyDatabase = useDatabase('accounts');
@@ -22,8 +22,8 @@ beforeAll(async () => {
   const urls = databaseUrls();
   await Promise.all(Array.from({ length: 10 }, () => migrateParticipants(urls)));
   await seedParticipants(urls);
-  stockPool = createPool(stockDatabase.url, { name: 'settle-test', max: 35 });
-  moneyPool = createPool(moneyDatabase.url, { name: 'settle-test', max: 35 });
+  stockPool = openPool(stockDatabase.url, { name: 'settle-test', max: 35 });
+  moneyPool = openPool(moneyDatabase.url, { name: 'settle-test', max: 35 });
   stock = registerInventory(createParticipant({ consumer: 'inventory', pool: stockPool })).build();
   money = registerAccounts(createParticipant({ consumer: 'accounts', pool: moneyPool })).build();
 });

@@ -1,5 +1,4 @@
 import type pg from 'pg';
-import { createPool } from '../../src/db/pool.js';
 import { accounts, profiles } from '../../src/messages/index.js';
 import { createParticipant, type InboxAnswer, type Participant } from '../../src/participant/index.js';
 import type { StepAction } from '../../src/saga/ids.js';
@@ -8,6 +7,7 @@ import { registerAccounts } from '../../src/samples/accounts.js';
 import { registerProfiles } from '../../src/samples/profiles.js';
 import { useDatabase } from '../support/databases.js';
 import { freshSagaId, messageFor } from '../support/participant-kit.js';
+import { openPool } from '../support/pools.js';
 
 const moneyDatabase = useDatabase('accounts');
 const profilesDatabase = useDatabase('profiles');
@@ -17,8 +17,8 @@ let money: Participant;
 let people: Participant;
 
 beforeAll(async () => {
-  moneyPool = createPool(moneyDatabase.url, { name: 'settle-test', max: 30 });
-  profilesPool = createPool(profilesDatabase.url, { name: 'settle-test', max: 5 });
+  moneyPool = openPool(moneyDatabase.url, { name: 'settle-test', max: 30 });
+  profilesPool = openPool(profilesDatabase.url, { name: 'settle-test', max: 5 });
   await moneyPool.query(ACCOUNTS_SEED);
   money = registerAccounts(createParticipant({ consumer: 'accounts', pool: moneyPool })).build();
   people = registerProfiles(createParticipant({ consumer: 'profiles', pool: profilesPool })).build();

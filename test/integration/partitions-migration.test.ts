@@ -3,13 +3,13 @@ import { runner } from 'node-pg-migrate';
 import pg from 'pg';
 import { v7 } from 'uuid';
 import { migrate } from '../../src/db/migrate.js';
-import { createPool } from '../../src/db/pool.js';
 import { acceptSaga } from '../../src/db/saga-store.js';
 import { inboxSchema, migrateParticipant } from '../../src/participant/index.js';
 import { effectKey, messageId } from '../../src/saga/ids.js';
 import { withDatabase } from '../support/databases.js';
 import { agedSagaId, DAY_MS, partitionsOf } from '../support/old-rows.js';
 import { notesSchema } from '../support/participant-kit.js';
+import { openPool } from '../support/pools.js';
 import { newSaga } from '../support/sagas.js';
 
 const FOLDER = fileURLToPath(new URL('../../src/db/migrations/', import.meta.url));
@@ -91,7 +91,7 @@ test('partitioning a ledger in use keeps every row as it is, and each goes to it
       expect(rows).toEqual([{ id: 'imported-7' }, { id: 'imported-7/stock/do' }]);
     });
   });
-}, 30_000);
+});
 
 test('after it keys still stand for their sagas, numbers go on, and triggers and constraints hold', async () => {
   await withDatabase('inventory', async (url) => {
@@ -100,7 +100,7 @@ test('after it keys still stand for their sagas, numbers go on, and triggers and
       return fill(client);
     });
     await migrate(url);
-    const pool = createPool(url);
+    const pool = openPool(url);
     try {
       const again = await acceptSaga(pool, newSaga({ idempotencyKey: `${ids[2]}-key` }));
       expect(again).toMatchObject({ id: ids[2], replayed: true });
@@ -121,7 +121,7 @@ test('after it keys still stand for their sagas, numbers go on, and triggers and
       await pool.end();
     }
   });
-}, 30_000);
+});
 
 test('partitioning an inbox in use forgets nothing, and its duplicates are still found', async () => {
   await withDatabase('producer', async (url) => {
@@ -141,7 +141,7 @@ test('partitioning an inbox in use forgets nothing, and its duplicates are still
       }
     });
     await Promise.all(Array.from({ length: 5 }, () => migrateParticipant(url, notesSchema)));
-    const pool = createPool(url);
+    const pool = openPool(url);
     try {
       const { rows } = await pool.query<{ key: string }>('select effect_key as key from notes.inbox order by 1 desc');
       expect(rows.map(({ key }) => key)).toEqual(keys);
@@ -152,4 +152,4 @@ test('partitioning an inbox in use forgets nothing, and its duplicates are still
       await pool.end();
     }
   });
-}, 30_000);
+});

@@ -3,7 +3,7 @@ import type { AddressInfo } from 'node:net';
 import { randomUUID } from 'node:crypto';
 import type pg from 'pg';
 import { v7 } from 'uuid';
-import { createPool, withTransaction } from '../../src/db/pool.js';
+import { withTransaction } from '../../src/db/pool.js';
 import {
   answerCheckBack,
   commitMessage,
@@ -18,6 +18,7 @@ import { startTestApi, type TestApi } from '../support/api.js';
 import { useDatabase } from '../support/databases.js';
 import { eventually } from '../support/eventually.js';
 import { repeat } from '../support/participant-kit.js';
+import { openPool } from '../support/pools.js';
 
 const settle = useDatabase('producer');
 const own = useDatabase('accounts');
@@ -29,7 +30,7 @@ let producer: Producer;
 
 beforeAll(async () => {
   api = await startTestApi(settle.url);
-  pool = createPool(own.url, { max: 40 });
+  pool = openPool(own.url, { max: 40 });
   await pool.query(PRODUCER_MIGRATION);
   await pool.query(PRODUCER_MIGRATION);
   await pool.query('create table public.invoice (id text primary key, message_id text not null)');

@@ -1,19 +1,19 @@
 import type pg from 'pg';
 import { claimMessage, recordAnswer } from '../../src/db/message-log.js';
-import { createPool } from '../../src/db/pool.js';
 import { settleSaga } from '../../src/db/saga-end.js';
 import { acceptSaga, recordState } from '../../src/db/saga-store.js';
 import { FencedError } from '../../src/saga/errors.js';
 import { effectKey } from '../../src/saga/ids.js';
 import type { PlanStep } from '../../src/saga/plan.js';
 import { useDatabase } from '../support/databases.js';
+import { openPool } from '../support/pools.js';
 import { newSaga } from '../support/sagas.js';
 
 const database = useDatabase('producer');
 let pool: pg.Pool;
 
 beforeAll(() => {
-  pool = createPool(database.url, { max: 4 });
+  pool = openPool(database.url, { max: 4 });
 });
 afterAll(() => pool.end());
 

@@ -4,7 +4,7 @@ import { pino, type Logger } from 'pino';
 import type pg from 'pg';
 import type { ApiConfig, ApiHalfMessages, ApiStarter } from '../../src/api/parts.js';
 import { startApi, type ApiHandle, type ApiOptions } from '../../src/api/server.js';
-import { createPool, withTransaction } from '../../src/db/pool.js';
+import { withTransaction } from '../../src/db/pool.js';
 import { seedCustomers } from '../../src/db/orders.js';
 import { DEFAULT_WINDOWS } from '../../src/saga/windows.js';
 import type { HalfMessageStart } from '../../src/saga/half-message.js';
@@ -12,6 +12,7 @@ import type { StartableSaga } from '../../src/api/saga-starter.js';
 import { contractsOf, eventsOf } from '../../src/saga/contracts.js';
 import type { Operation } from '../../src/saga/operator.js';
 import { definitions, startable } from '../../workflows/definitions.js';
+import { openPool } from './pools.js';
 
 /** A starter that starts nothing and remembers everything. */
 export interface RecordingStarter extends ApiStarter {
@@ -35,12 +36,19 @@ export interface TestApi extends ApiHandle {
   readonly log: () => string;
 }
 
+/** What is different about an API. */
+export interface TestApiOptions extends Partial<Omit<ApiOptions, 'config'>> {
+  readonly config?: Partial<ApiConfig>;
+  /** How soon it gives a database up. @default {@link openPool}'s, longer than in production */
+  readonly patience?: { readonly connectMs: number; readonly queryMs: number };
+}
+
 /** Starts the API on a free port. */
 export async function startTestApi(
   databaseUrl: string,
-  { config, ...options }: { config?: Partial<ApiConfig> } & Partial<Omit<ApiOptions, 'config'>> = {},
+  { config, patience, ...options }: TestApiOptions = {},
 ): Promise<TestApi> {
-  const pool = createPool(databaseUrl, { name: 'api-test' });
+  const pool = openPool(databaseUrl, { name: 'api-test', ...patience });
   const starter = recordingStarter();
   const told: HalfMessageStart[] = [];
   const halfMessages: ApiHalfMessages = { tellSoon: (message) => void told.push(message) };

@@ -10,7 +10,6 @@ import type { SagaActivities } from '../../activities/saga-activities.js';
 import { decodeCloudEvent, type CloudEvent } from '../../src/brokers/cloud-event.js';
 import { encodeReply, type ReplyOutcome } from '../../src/brokers/reply.js';
 import { listen } from '../../src/db/listen.js';
-import { createPool } from '../../src/db/pool.js';
 import { readReplySecret, REPLY_CHANNEL } from '../../src/db/replies.js';
 import { contractsOf } from '../../src/saga/contracts.js';
 import type { SagaDefinition } from '../../src/saga/define-saga.js';
@@ -20,6 +19,7 @@ import { createRouter } from '../../src/transports/router.js';
 import type { BrokerRoute, Routes } from '../../src/transports/transport.js';
 import { definitions } from '../../workflows/definitions.js';
 import type { MemoryClient, MemoryClientOptions, MemoryServer } from './memory-broker.js';
+import { openPool } from './pools.js';
 
 /** The name of the installation that these parts belong to. */
 export const INSTALLATION = 'test';
@@ -53,7 +53,7 @@ const nobody = { complete: () => Promise.resolve(), fail: () => Promise.resolve(
 /** Starts one over a migrated producer's database. */
 export async function startSender(databaseUrl: string, server: MemoryServer, options: SenderOptions): Promise<Sender> {
   const { routes, completion = nobody as never, definitions: sagas = definitions as never } = options;
-  const pool = createPool(databaseUrl, { name: 'sender' });
+  const pool = openPool(databaseUrl, { name: 'sender' });
   const client = server.connect(options.client);
   const brokers = createBrokers({ rabbitmq: 'memory' }, () => Promise.resolve(client));
   const address = createReplyAddress(INSTALLATION, await readReplySecret(pool));
@@ -108,7 +108,7 @@ export async function startBrokerParticipant(
       ...{ effectKey: attributes['effectkey']!, revision: Number(attributes['revision']) },
       ...{ token: attributes['replytoken']!, ...change },
     });
-    await client.publish(message, { to: attributes['replyto']!, timeoutMs: 1_000 });
+    await client.publish(message, { to: attributes['replyto']!, timeoutMs: 30_000 });
   };
   await client.declare({ name: 'inventory' });
   client.subscribe({

@@ -76,7 +76,7 @@ export async function openOffice(): Promise<Office> {
     server,
     sender,
     send: async (...messages) => {
-      for (const message of messages) await sender.publish(message, { to: FROM, timeoutMs: 1_000 });
+      for (const message of messages) await sender.publish(message, { to: FROM, timeoutMs: 30_000 });
     },
     replies: () =>
       server.stored(REPLIES).map((message) => decodeReply(message, (body) => JSON.parse(body.toString()) as unknown)!),

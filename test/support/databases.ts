@@ -110,7 +110,7 @@ async function asAdmin<T>(work: (client: pg.Client) => Promise<T>): Promise<T> {
 async function drop(name: string): Promise<void> {
   await asAdmin(async (client) => {
     try {
-      await eventually(() => assertUnused(client, name), { timeoutMs: 3_000 });
+      await eventually(() => assertUnused(client, name), { timeoutMs: 15_000 });
     } finally {
       await client.query(`drop database ${name} with (force)`);
     }

@@ -1,4 +1,5 @@
 import { writeSync } from 'node:fs';
+import { setTimeout as delay } from 'node:timers/promises';
 import { consume } from '../../src/participant/index.js';
 import { DEAD, eventFor, FROM, noteHandlers, openOffice } from './consumers.js';
 
@@ -42,10 +43,12 @@ const consumer = consume({
   transport,
   from: FROM,
   inbox: { consumer: 'notes', databaseUrl },
-  handlers: noteHandlers((_, effectKey) => {
+  handlers: noteHandlers(async (_, effectKey) => {
     if (effectKey.startsWith(killer)) process.kill(process.pid, 'SIGKILL');
+    // so that it is under way when the process ends
+    await delay(50);
   }),
 });
 await consumer.ready;
-while (office.left() > 0) await new Promise((resolve) => setTimeout(resolve, 5));
+while (office.left() > 0) await delay(5);
 await consumer.stop();

@@ -9,7 +9,7 @@ declare global {
   function onFinish(work: Finisher): void;
 }
 
-const PATIENCE_MS = 3_000;
+const PATIENCE_MS = 15_000;
 
 /**
  * The world of one test file: Node, and a guard that fails the file when it leaves child processes behind.

@@ -1,6 +1,6 @@
 /** How long and how often to look. */
 export interface Patience {
-  /** @default 15000 */
+  /** @default 60000 */
   readonly timeoutMs?: number;
   /** @default 20 */
   readonly everyMs?: number;
@@ -13,7 +13,7 @@ export interface Patience {
  * @example await eventually(async () => expect(await stateOf(sagaId)).toBe('completed'), { timeoutMs: 5_000 });
  */
 export async function eventually<T>(check: () => T | Promise<T>, patience: Patience = {}): Promise<T> {
-  const { timeoutMs = 15_000, everyMs = 20 } = patience;
+  const { timeoutMs = 60_000, everyMs = 20 } = patience;
   const end = Date.now() + timeoutMs;
   for (;;) {
     try {

@@ -7,7 +7,7 @@ import { createSagaActivities } from '../../activities/saga-activities.js';
 import { acceptExpress, handOver, mayPassTurn, settleExpress } from '../../src/db/express.js';
 import { seedCustomers } from '../../src/db/orders.js';
 import { seedInvoices } from '../../src/db/payments.js';
-import { createPool, withTransaction } from '../../src/db/pool.js';
+import { withTransaction } from '../../src/db/pool.js';
 import { recordState, type AcceptedSaga, type NewSaga } from '../../src/db/saga-store.js';
 import { localWorks } from '../../src/local-works.js';
 import { contractsOf } from '../../src/saga/contracts.js';
@@ -15,6 +15,7 @@ import { createRouter } from '../../src/transports/router.js';
 import { definitions, startable } from '../../workflows/definitions.js';
 import { useDatabase } from './databases.js';
 import { eventually } from './eventually.js';
+import { openPool } from './pools.js';
 import { newSaga } from './sagas.js';
 
 /** What a participant answers. */
@@ -99,7 +100,7 @@ export interface TestLane extends ExpressLane {
  * @param change of its ledger, to fail on purpose
  */
 export function openLane(databaseUrl: string, participantUrl: string, change: Partial<ExpressLedger> = {}): TestLane {
-  const pool = createPool(databaseUrl, { name: 'express-test', plansOnce: true, pipelines: true });
+  const pool = openPool(databaseUrl, { name: 'express-test', plansOnce: true, pipelines: true });
   const routes = [...contractsOf(definitions).keys()].map((type) => [
     type,
     { transport: 'http' as const, url: participantUrl },
@@ -180,7 +181,7 @@ export function useExpress(): ExpressFixture {
   let participant: AnsweringParticipant;
   let lane: TestLane;
   beforeAll(async () => {
-    pool = createPool(database.url, { max: 4 });
+    pool = openPool(database.url, { max: 4 });
     await withTransaction(pool, async (tx) => {
       await seedCustomers(tx);
       await seedInvoices(tx);

@@ -19,12 +19,12 @@ import {
   type HalfMessageRecord,
 } from '../../src/db/half-messages.js';
 import { recordOperatorAction } from '../../src/db/operator-actions.js';
-import { createPool } from '../../src/db/pool.js';
 import { CHECK_PLAN, type CheckPlan, type Verdict } from '../../src/saga/half-message.js';
 import { messageId } from '../../src/saga/ids.js';
 import type { MessageAction } from '../../src/saga/operator.js';
 import { createCheckBackClient, type CheckBackQuestion } from '../../src/transports/check-back.js';
 import { createRouter } from '../../src/transports/router.js';
+import { openPool } from './pools.js';
 import { bundleSources } from './workflow-bundle.js';
 
 /** What a producer answers when it is asked; a number is a status without a verdict. */
@@ -60,14 +60,14 @@ export interface HalfMessages {
 }
 
 /** Checks in quick succession, for tests that cannot wait for minutes. */
-export const HURRIED: CheckPlan = { ...CHECK_PLAN, firstMs: 50, initialMs: 50, capMs: 100, timeoutMs: 500 };
+export const HURRIED: CheckPlan = { ...CHECK_PLAN, firstMs: 50, initialMs: 50, capMs: 100, timeoutMs: 10_000 };
 
 /** Starts them, on a ledger and a participant that listens at `participantUrl`. */
 export async function startHalfMessages(
   databaseUrl: string,
   { participantUrl, checkRate }: { readonly participantUrl: string; readonly checkRate?: CheckRate },
 ): Promise<HalfMessages> {
-  const pool = createPool(databaseUrl, { name: 'half-messages' });
+  const pool = openPool(databaseUrl, { name: 'half-messages' });
   const address = process.env.SETTLE_TEST_TEMPORAL_ADDRESS!;
   const connection = await NativeConnection.connect({ address });
   const taskQueue = randomUUID();

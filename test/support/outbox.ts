@@ -4,11 +4,11 @@ import { startRelay, type Relay, type RelayOptions } from '../../activities/rela
 import { listen } from '../../src/db/listen.js';
 import { OUTBOX_CHANNEL } from '../../src/db/outbox.js';
 import { findOutboxMessage, type OutboxMessageRecord } from '../../src/db/outbox-queries.js';
-import { createPool } from '../../src/db/pool.js';
 import { createRouter, type Router } from '../../src/transports/router.js';
 import type { Envelope } from '../../src/saga/envelope.js';
 import type { Outcome } from '../../src/saga/outcome.js';
 import type { Route } from '../../src/transports/transport.js';
+import { openPool } from './pools.js';
 
 /** What is different about a message. */
 export interface Sent {
@@ -52,7 +52,7 @@ export function answering(answer: (envelope: Envelope) => Outcome | Promise<Outc
 
 /** Opens the outbox of a migrated database. */
 export function openOutbox(databaseUrl: string, routes: Record<string, Route>): Outbox {
-  const pool = createPool(databaseUrl, { name: 'outbox', plansOnce: true });
+  const pool = openPool(databaseUrl, { name: 'outbox', plansOnce: true });
   const router = createRouter(routes);
   const relays: Relay[] = [];
   return {

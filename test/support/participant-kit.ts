@@ -2,10 +2,10 @@ import { randomUUID } from 'node:crypto';
 import type pg from 'pg';
 import { v7 } from 'uuid';
 import { z } from 'zod';
-import { createPool } from '../../src/db/pool.js';
 import { messageOf, migrateParticipant, type Message, type ParticipantSchema } from '../../src/participant/index.js';
 import { effectKey, sagaId, type StepAction } from '../../src/saga/ids.js';
 import { defineMessage } from '../../src/saga/message-contract.js';
+import { openPool } from './pools.js';
 
 /** A participant as small as can be: it notes in a table that it was run, which is all that these tests ask. */
 export const notesSchema: ParticipantSchema = {
@@ -60,7 +60,7 @@ export function messageFor({ step = 'note', action = 'do', revision = 0, ...part
 /** Migrates a database for the smallest participant; its pool has a connection for each of 50 deliveries at once. */
 export async function openNotes(url: string): Promise<pg.Pool> {
   await migrateParticipant(url, notesSchema);
-  return createPool(url, { name: 'settle-test', max: 55 });
+  return openPool(url, { name: 'settle-test', max: 55 });
 }
 
 /** Runs `work` `count` times, 10 at the same moment: fewer than a pool has connections, so that none waits in vain. */

@@ -13,7 +13,7 @@ export interface MainOptions {
   readonly env: Readonly<Record<string, string>>;
   /** What it prints once it is ready. @default the `ready` of its log, or of `npm start` */
   readonly ready?: RegExp;
-  /** @default 30000 */
+  /** @default 90000 */
   readonly timeoutMs?: number;
   /** @default this checkout */
   readonly cwd?: string;
@@ -44,7 +44,7 @@ export interface Exit {
  * @example const api = await startMain({ args: ['api'], env: { PORT: '3100', … } });
  */
 export async function startMain(options: MainOptions): Promise<MainProcess> {
-  const { ready = /"msg":"ready"|is ready/, timeoutMs = 30_000 } = options;
+  const { ready = /"msg":"ready"|is ready/, timeoutMs = 90_000 } = options;
   const main = spawnMain(options);
   const end = Date.now() + timeoutMs;
   while (!ready.test(main.output())) {
@@ -61,7 +61,7 @@ export async function startMain(options: MainOptions): Promise<MainProcess> {
 /** Runs the built `main.js` to its end, e.g. to see what it says of a wrong setting. */
 export async function runMain(options: MainOptions): Promise<Exit & { readonly output: string }> {
   const main = spawnMain(options);
-  const { timeoutMs = 30_000 } = options;
+  const { timeoutMs = 90_000 } = options;
   const timer = setTimeout(() => void main.kill('SIGKILL'), timeoutMs);
   const exit = await main.exited;
   clearTimeout(timer);

@@ -8,8 +8,19 @@ import { bundleSources } from './workflow-bundle.js';
 /** A repair's workflow under way. */
 export interface RunningRepair {
   readonly handle: WorkflowHandle;
-  /** When its activity was called, ms since the epoch, and with what. */
-  readonly calls: { readonly atMs: number; readonly limit: number }[];
+  /** What its activity was called with. */
+  readonly calls: { readonly limit: number }[];
+}
+
+/** When the workflow tasks began in which its activity was scheduled, in ms since the epoch on Temporal's clock. */
+export async function beginnings(handle: WorkflowHandle): Promise<readonly number[]> {
+  const { events = [] } = await handle.fetchHistory();
+  let taskMs = 0;
+  return (events ?? []).flatMap((event) => {
+    const { seconds, nanos } = event.eventTime!;
+    if (event.workflowTaskStartedEventAttributes) taskMs = Number(seconds) * 1_000 + Number(nanos) / 1e6;
+    return event.activityTaskScheduledEventAttributes ? [taskMs] : [];
+  });
 }
 
 /** Runs the workflow of a repair whose activity answers as told; the last answer stays. */
@@ -23,7 +34,7 @@ export async function withRepair(
   const activities: RepairActivities = {
     repairItems: ({ limit }) => {
       const answer = answers[Math.min(calls.length, answers.length - 1)]!;
-      calls.push({ atMs: Date.now(), limit });
+      calls.push({ limit });
       return answer instanceof Error ? Promise.reject(answer) : Promise.resolve(answer);
     },
   };

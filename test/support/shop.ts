@@ -63,7 +63,7 @@ export function openShop(url: string): Shop {
             throw new Error(`saga '${sagaId}' is still ${view.state}: ${JSON.stringify(view.steps)}`);
           return view;
         },
-        { timeoutMs: 60_000 },
+        { timeoutMs: 180_000 },
       ),
   };
 }

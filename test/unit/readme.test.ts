@@ -16,13 +16,13 @@ test('the code in the README compiles', () => {
   const blocks = checks.codeBlocks(readme(), 'ts');
   expect(blocks.length).toBeGreaterThan(0);
   expect(checks.compile(blocks)).toEqual([]);
-}, 60_000);
+});
 
 test('the code in the page of the participant kit compiles', () => {
   const blocks = checks.codeBlocks(participantPage(), 'ts');
   expect(blocks.length).toBeGreaterThan(0);
   expect(checks.compile(blocks)).toEqual([]);
-}, 60_000);
+});
 
 test('a mistake in the code of the README would be found', () => {
   const wrong = "import { defineSaga } from 'settle/saga';\nexport const wrong: number = defineSaga;";

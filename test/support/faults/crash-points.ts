@@ -49,7 +49,7 @@ export const EXPRESS_CRASH_POINTS = [
 export type CrashPoint =
   (typeof CRASH_POINTS)[keyof typeof CRASH_POINTS][number] | (typeof EXPRESS_CRASH_POINTS)[number];
 
-/** What a process is armed with: comma-separated `name[@step][:nth[:ms]]`. */
+/** What a process is armed with: comma-separated `name[@step][:nth[:ms]]`, where `told` for `ms` is until it gets the signal SIGUSR2. */
 export interface Arms {
   /** Kills the process with SIGKILL at the nth passage. */
   readonly CRASH?: string;
@@ -90,9 +90,13 @@ export function armedWrap(arms: Arms): Wrap {
 interface Passage {
   readonly count: number;
   readonly nth: number;
+  /** NaN: until it is told. */
   readonly ms: number;
   readonly point: string;
 }
+
+/** Resolves once this process has been told to go on; without a listener the signal would end it. */
+const told = new Promise<void>((resolve) => process.once('SIGUSR2', () => resolve()));
 
 const ACTIONS: Readonly<Record<keyof Arms, (passage: Passage) => Promise<unknown>>> = {
   CRASH: async ({ count, nth }) => {
@@ -102,7 +106,7 @@ const ACTIONS: Readonly<Record<keyof Arms, (passage: Passage) => Promise<unknown
     await new Promise(() => undefined);
   },
   STALL: async ({ count, nth, ms }) => {
-    if (count === nth) await new Promise((resolve) => setTimeout(resolve, ms));
+    if (count === nth) await (Number.isNaN(ms) ? told : new Promise((resolve) => setTimeout(resolve, ms)));
   },
   FAIL: async ({ count, nth, point }) => {
     if (count >= nth) throw new Error(`fails on purpose at '${point}'`);

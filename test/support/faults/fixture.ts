@@ -7,7 +7,13 @@ import { copyBuild, mutateBuild, type Build, type Mutation } from './dist.js';
 import type { Violation } from './evidence.js';
 import { startFaultServers, type FaultServers } from './fault-servers.js';
 import type { Provocation } from './provocations.js';
-import { openRun, type Run } from './run.js';
+import { openRun, type Run, type RunOptions } from './run.js';
+
+/** The run of a build that may have a bug in it. */
+export interface Chosen extends Pick<RunOptions, 'isHasty'> {
+  /** @default the sound one */
+  readonly build?: Build;
+}
 
 /** What the fault tests of one file share: a build, and servers that they may kill. */
 export interface FaultFixture {
@@ -18,9 +24,9 @@ export interface FaultFixture {
   /** Opens a run, which the caller closes. */
   openRun(): Promise<Run>;
   /** Runs `work` in a run of its own, which is closed afterwards. */
-  withRun<T>(work: (run: Run) => Promise<T>, build?: Build): Promise<T>;
+  withRun<T>(work: (run: Run) => Promise<T>, chosen?: Chosen): Promise<T>;
   /** Brings a run into a situation and checks what is left of it. */
-  provoke(provocation: Provocation, build?: Build): Promise<readonly Violation[]>;
+  provoke(provocation: Provocation, chosen?: Chosen): Promise<readonly Violation[]>;
 }
 
 /**
@@ -42,8 +48,8 @@ export function useFaults(lane?: Lane): FaultFixture {
     await servers?.stop();
     await rm(folder, { recursive: true, force: true });
   });
-  const withRun: FaultFixture['withRun'] = async (work, chosen) => {
-    const run = await openRun(servers!, chosen ?? build!, lane);
+  const withRun: FaultFixture['withRun'] = async (work, { build: chosen = build!, isHasty } = {}) => {
+    const run = await openRun(servers!, chosen, { lane, isHasty });
     try {
       return await work(run);
     } finally {
@@ -58,7 +64,7 @@ export function useFaults(lane?: Lane): FaultFixture {
       return servers!;
     },
     mutate: (mutations) => mutateBuild(build!, join(folder, `mutant-${(mutants += 1)}`), mutations),
-    openRun: () => openRun(servers!, build!, lane),
+    openRun: () => openRun(servers!, build!, { lane }),
     withRun,
     provoke: (provocation, chosen) => withRun(async (run) => run.verdict(await provocation(run)), chosen),
   };

@@ -17,7 +17,7 @@ export interface Load {
   readonly lanes?: number;
   /** @default all, most of them completing */
   readonly scenarios?: readonly Scenario[];
-  /** How long a request is retried without a 2xx. @default 60000 */
+  /** How long a request is retried without a 2xx. @default 240000 */
   readonly giveUpMs?: number;
   /** Whether every saga's state is polled until it has settled. @default true */
   readonly polls?: boolean;
@@ -39,7 +39,7 @@ const MIX: readonly Scenario[] = [
 ];
 
 const PAUSE_MS = 100;
-const REQUEST_MS = 8_000;
+const REQUEST_MS = 15_000;
 const SETTLED: ReadonlySet<string> = new Set(['completed', 'compensated', 'parked']);
 
 interface Order {
@@ -110,7 +110,7 @@ async function place(load: Load, order: Order, random: Random): Promise<string |
 }
 
 async function send(load: Load, random: Random, order: Order): Promise<string | undefined> {
-  const until = Date.now() + (load.giveUpMs ?? 60_000);
+  const until = Date.now() + (load.giveUpMs ?? 240_000);
   while (Date.now() < until) {
     const answer = await attempt(load, random, order);
     if (answer.status >= 200 && answer.status < 300) return answer.sagaId;

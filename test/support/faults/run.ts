@@ -18,6 +18,7 @@ import { createRunDatabases, type FaultServers } from './fault-servers.js';
 import { watchBooks } from './live.js';
 import { cancel, startLoad, type Load, type RunningLoad, type Scenario } from './load.js';
 import { startProxy, type Proxy } from './proxy.js';
+import { untilQuiet } from './quiet.js';
 import { createSupervisor, type Program, type Supervised, type Supervisor } from './supervisor.js';
 import { collectTemporal } from './temporal-evidence.js';
 
@@ -46,7 +47,7 @@ export interface Run {
   /** Asks for a saga to be cancelled. */
   cancel(sagaId: string): Promise<void>;
   /** Waits until every order is accepted and every saga has settled, or is parked as planned, and Temporal knows it too. */
-  untilQuiet(options?: { readonly parked?: number; readonly timeoutMs?: number }): Promise<void>;
+  untilQuiet(options?: { readonly parked?: number }): Promise<void>;
   /**
    * Ends the load, gathers the evidence and holds it against the invariants.
    *
@@ -65,12 +66,24 @@ const ROLE_MAIN = join(ROOT, 'test', 'support', 'faults', 'role-main.ts');
 
 let runs = 0;
 
+/** What is different about a run. */
+export interface RunOptions {
+  /** That its sagas take. @default 'workflow' */
+  readonly lane?: Lane;
+  /** Whether it is over half a minute after the last fault, whatever is open then: for a build that may never settle. @default false */
+  readonly isHasty?: boolean;
+}
+
 /**
  * Prepares a run; nothing of the system under test is started yet.
  *
- * @param lane that its sagas take
+ * @param build whose processes it starts
  */
-export async function openRun(servers: FaultServers, build: Build, lane: Lane = 'workflow'): Promise<Run> {
+export async function openRun(
+  servers: FaultServers,
+  build: Build,
+  { lane = 'workflow', isHasty = false }: RunOptions = {},
+): Promise<Run> {
   const name = `run_${process.pid}_${(runs += 1)}`;
   const folder = await mkdtemp(join(tmpdir(), 'settle-faults-'));
   const urls = await createRunDatabases(servers, name);
@@ -97,7 +110,8 @@ export async function openRun(servers: FaultServers, build: Build, lane: Lane = 
     SETTLE_DATA_DIR: folder,
     LOG_LEVEL: 'info',
   };
-  return assemble({ name, folder, databases, edges, env, build, connection, apiUrl: `http://127.0.0.1:${ports}` });
+  const apiUrl = `http://127.0.0.1:${ports}`;
+  return assemble({ name, folder, databases, edges, env, build, connection, apiUrl, isHasty });
 }
 
 interface Prepared {
@@ -108,11 +122,12 @@ interface Prepared {
   readonly env: Record<string, string>;
   readonly build: Build;
   readonly connection: Connection;
+  readonly isHasty: boolean;
   readonly apiUrl: string;
 }
 
 function assemble(prepared: Prepared): Run {
-  const { name, folder, databases, edges, build, connection, apiUrl } = prepared;
+  const { name, folder, databases, edges, build, connection, apiUrl, isHasty } = prepared;
   const supervisor = createSupervisor(folder);
   const client = new Client({ connection });
   const journalFile = join(folder, 'client.jsonl');
@@ -179,7 +194,7 @@ function assemble(prepared: Prepared): Run {
     cancel: (sagaId) => cancel({ journal, apis: [apiUrl] }, sagaId),
     untilQuiet: async (options) => {
       await Promise.all(loads.map((load) => load.accepted));
-      await untilQuiet({ databases, name, client }, options);
+      await untilQuiet({ databases, name, client, isHasty }, options);
     },
     verdict: async (expected, bundle = build.bundle) => {
       await Promise.all(loads.map((load) => load.stop()));
@@ -232,14 +247,14 @@ async function countRepeated(url: string): Promise<number> {
 }
 
 async function answers(url: string): Promise<boolean> {
-  return fetch(url, { signal: AbortSignal.timeout(1_000) }).then(
+  return fetch(url, { signal: AbortSignal.timeout(5_000) }).then(
     ({ ok }) => ok,
     () => false,
   );
 }
 
 function createPool(connectionString: string): pg.Pool {
-  const pool = new pg.Pool({ connectionString, max: 3, connectionTimeoutMillis: 2_000, application_name: 'checker' });
+  const pool = new pg.Pool({ connectionString, max: 3, connectionTimeoutMillis: 15_000, application_name: 'checker' });
   // the server is killed on purpose
   pool.on('error', () => undefined);
   return pool;
@@ -258,39 +273,4 @@ function routesThrough({ inventory, accounts }: Run['edges'], profilesPort: numb
     ...routesTo(profilesPort, { ...messages.profiles }),
     ...routesTo(profilesPort, { ...messages.preferences }),
   ]);
-}
-
-/** How long a workflow may take to close after its saga: a worker that dies in between costs two timeouts of Temporal's. */
-const CLOSE_MS = 40_000;
-
-async function untilQuiet(
-  { databases, client, name }: Pick<Prepared, 'databases' | 'name'> & { readonly client: Client },
-  { parked = 0, timeoutMs = 90_000 }: { readonly parked?: number; readonly timeoutMs?: number } = {},
-): Promise<void> {
-  const hasSettled = await patiently(timeoutMs, async () => {
-    const { open, waiting } = await countOpen(databases.settle);
-    return open === parked && waiting === parked;
-  });
-  if (!hasSettled) return;
-  const query = `TaskQueue = '${name}' and ExecutionStatus = 'Running' and WorkflowType != 'ledgerScan'`;
-  await patiently(CLOSE_MS, async () => (await client.workflow.count(query)).count === parked);
-}
-
-/** Looks again and again; what is not so by then is the checker's to report, with its rows. */
-async function patiently(timeoutMs: number, look: () => Promise<boolean>): Promise<boolean> {
-  const until = Date.now() + timeoutMs;
-  for (;;) {
-    // a server that has just been killed does not answer yet
-    if (await look().catch(() => false)) return true;
-    if (Date.now() > until) return false;
-    await new Promise((resolve) => setTimeout(resolve, 100));
-  }
-}
-
-async function countOpen(pool: pg.Pool): Promise<{ open: number; waiting: number }> {
-  const { rows } = await pool.query<{ open: number; waiting: number }>(
-    `select count(*) filter (where finished_at is null)::int as open, count(*) filter (where state = 'parked')::int as waiting
-       from settle.saga`,
-  );
-  return rows[0]!;
 }

@@ -39,7 +39,7 @@ export interface Supervisor {
   kill(process: Supervised): Promise<void>;
   /** SIGSTOP for a while, then SIGCONT. */
   freeze(process: Supervised, ms: number): Promise<void>;
-  /** SIGTERM, and SIGKILL after 15 s. */
+  /** SIGTERM, and SIGKILL after 30 s. */
   stop(process: Supervised): Promise<void>;
   /** Waits for the end of a process that was armed to kill itself. */
   awaitCrash(process: Supervised, point: string): Promise<void>;
@@ -49,9 +49,9 @@ export interface Supervisor {
   stopAll(): Promise<void>;
 }
 
-const READY_MS = 60_000;
-const STOP_MS = 15_000;
-const CRASH_MS = 30_000;
+const READY_MS = 180_000;
+const STOP_MS = 30_000;
+const CRASH_MS = 150_000;
 
 /** @param logDir where the output of each process goes, one file a program */
 export function createSupervisor(logDir: string): Supervisor {

@@ -57,7 +57,7 @@ export async function openCopier({ databaseUrl, routes, brokers, taskQueue }: Co
   };
 }
 
-const COPY_MS = 10_000;
+const COPY_MS = 30_000;
 
 interface SentRow extends Omit<Envelope, 'source' | 'time'> {
   readonly saga: string;

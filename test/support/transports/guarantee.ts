@@ -30,4 +30,4 @@ export function guaranteesOf(all: readonly Guarantee[], { name }: Pick<Stand, 'n
 }
 
 /** How long a saga in trouble may take. */
-export const PATIENCE = { timeoutMs: 60_000, everyMs: 100 };
+export const PATIENCE = { timeoutMs: 180_000, everyMs: 100 };

@@ -48,7 +48,7 @@ const unreadable: Guarantee = {
         headers: { mine: 'yes' },
         body: Buffer.from(body),
       };
-      await stand.broker.client.publish(poison, { to: 'inventory', timeoutMs: 10_000 });
+      await stand.broker.client.publish(poison, { to: 'inventory', timeoutMs: 30_000 });
     }
     const saga = await place(scene);
     expect(await scene.office.settled(saga)).toMatchObject({ state: 'completed' });

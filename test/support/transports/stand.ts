@@ -92,7 +92,7 @@ async function openScene(run: Run, going: Going & { readonly suffix: string }): 
     running.push(process);
     // one that is armed is not waited for by the run, as it may die first; but its crash is, and not for long
     await eventually(() => expect(process.output().includes('"msg":"ready"') || !process.isRunning()).toBe(true), {
-      timeoutMs: 60_000,
+      timeoutMs: 180_000,
     });
     return process;
   };
