@@ -195,7 +195,8 @@ async function settle({ start }: SagaRun, outcome: SagaOutcome, reason?: Reason)
 }
 
 async function end(run: SagaRun, outcome: SagaOutcome, reason?: Reason): Promise<SagaEnd> {
-  showState(outcome);
+  // of a saga that has never been in trouble nobody asks for more than that its workflow has completed
+  if (!run.isCompleted) showState(outcome);
   await tellOthers(run);
   return { sagaId: run.start.sagaId, outcome, reason };
 }

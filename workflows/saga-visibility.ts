@@ -10,8 +10,8 @@ export const TENANT = defineSearchAttributeKey('SettleTenant', SearchAttributeTy
 const STEP = defineSearchAttributeKey('SettleStep', SearchAttributeType.KEYWORD);
 
 /**
- * Makes a saga's state, and the step that is in trouble, searchable in the Web UI.
- * Healthy sagas never call it before their end: each call is an event in the history.
+ * Makes a saga's state, and the step that is in trouble, searchable in the Web UI. A saga without a state has never been in trouble:
+ * each call is an event in the history, and a write to Temporal's visibility store.
  */
 export function showState(state: SagaState, step?: string): void {
   upsertSearchAttributes([

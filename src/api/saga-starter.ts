@@ -57,7 +57,6 @@ const RPC_TIMEOUT_MS = 5_000;
 const ANSWER_TIMEOUT_MS = 3_000;
 
 const TYPE = defineSearchAttributeKey('SettleSagaType', SearchAttributeType.KEYWORD);
-const STATE = defineSearchAttributeKey('SettleState', SearchAttributeType.KEYWORD);
 const BUSINESS_KEY = defineSearchAttributeKey('SettleBusinessKey', SearchAttributeType.KEYWORD);
 const TENANT = defineSearchAttributeKey('SettleTenant', SearchAttributeType.KEYWORD);
 
@@ -123,7 +122,6 @@ async function start(
         ...(saga.parent && { staticDetails: `step '${saga.parent.step}' of saga ${saga.parent.sagaId}` }),
         typedSearchAttributes: new TypedSearchAttributes([
           { key: TYPE, value: saga.type },
-          { key: STATE, value: 'running' },
           { key: BUSINESS_KEY, value: saga.businessKey },
           { key: TENANT, value: saga.tenantId },
         ]),

@@ -42,7 +42,7 @@ interface Recorded {
  * Applies the `do` of a local step at most once: the guard row, the business row and the messages owed are one transaction.
  * A repetition returns the stored result; a stored rejection is thrown again.
  *
- * @param pool fewer round trips with one that pipelines
+ * @param pool one that pipelines
  * @throws RejectedError when the work refused, now or before
  * @throws FencedError when the saga has decided to compensate
  */

@@ -24,7 +24,7 @@ const only =
   (asked) =>
     asked === type ? answer : 200;
 
-/** Name of a history → how its saga ends. */
+/** Name of a history → how its saga ends. Those without `ahead` were recorded when every step had an activity of its own. */
 export const ENDINGS: Readonly<Record<string, Ending>> = {
   'orders-completed': { behaviour: healthy },
   'orders-rejected': { behaviour: only('accounts.debit', 409) },
@@ -69,6 +69,20 @@ export const ENDINGS: Readonly<Record<string, Ending>> = {
     behaviour: only('accounts.debit', 409),
     child: 'registrations-taken-back',
   },
+  'orders-ahead-completed': { behaviour: healthy },
+  'orders-ahead-rejected': { behaviour: only('accounts.debit', 409) },
+  'orders-ahead-timed-out': { behaviour: only('accounts.debit', 'silence') },
+  'orders-ahead-cancelled': { behaviour: only('accounts.debit', 503), act: 'cancel' },
+  'payments-ahead-completed': { scenario: 'payments', behaviour: healthy },
+  'payments-ahead-parked': {
+    scenario: 'payments',
+    behaviour: only('accounts.capture', 'silence'),
+    act: 'retry',
+    heal: healthy,
+  },
+  'registrations-ahead-completed': { scenario: 'registrations', behaviour: healthy },
+  'registrations-ahead-rejected': { scenario: 'registrations', behaviour: only('profiles.create', 409) },
+  'first-orders-ahead-completed': { scenario: 'first-orders', behaviour: healthy, child: 'registrations-ahead-held' },
 };
 
 /** What a participant answers when it does what it is asked. */

@@ -143,7 +143,7 @@ async function until(pool: pg.Pool, id: string, condition: string): Promise<void
 
 async function main(address: string, databaseUrl: string): Promise<void> {
   await migrate(databaseUrl);
-  const pool = createPool(databaseUrl);
+  const pool = createPool(databaseUrl, { pipelines: true });
   await withTransaction(pool, seedCustomers);
   await withTransaction(pool, seedInvoices);
   const server = await startParticipants();
