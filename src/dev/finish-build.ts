@@ -6,6 +6,7 @@ import { bundleWorkflowCode } from '@temporalio/worker';
 
 const DIST = resolve(import.meta.dirname, '../..');
 const ROOT = dirname(DIST);
+const WORKFLOWS = join(DIST, 'workflows/index.js');
 const BUNDLE = join(DIST, 'workflow-bundle.js');
 
 /** What workflow code is made of; the packages count by the moment of their installation. */
@@ -29,7 +30,10 @@ async function bundleWorkflows(): Promise<void> {
   const newest = Math.max(...SOURCES.map(newestIn), changedAt(PACKAGES));
   if (changedAt(BUNDLE) > newest) return;
   const { code } = await bundleWorkflowCode({
-    workflowsPath: join(DIST, 'workflows/index.js'),
+    workflowsPath: WORKFLOWS,
+    // evaluated once, frozen and shared: it keeps no state of a workflow, and evaluating its schemas anew for each saga was most of
+    // what the saga's workflow cost
+    preloadModules: [WORKFLOWS],
     logger: {
       log: () => undefined,
       trace: () => undefined,

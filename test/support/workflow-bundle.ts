@@ -7,8 +7,11 @@ import { bundleWorkflowCode, DefaultLogger, Runtime, type WorkflowBundleWithSour
  * @param path of the module that exports the workflows, from the checkout's root. @default the product's own
  */
 export async function bundleSources(path = 'workflows/index.ts'): Promise<WorkflowBundleWithSourceMap> {
+  const workflowsPath = fileURLToPath(new URL(`../../${path}`, import.meta.url));
   return bundleWorkflowCode({
-    workflowsPath: fileURLToPath(new URL(`../../${path}`, import.meta.url)),
+    workflowsPath,
+    // as the build does
+    preloadModules: [workflowsPath],
     logger: new DefaultLogger('ERROR'),
     // sources import each other by the name they have once compiled
     webpackConfigHook: (config) => ({
