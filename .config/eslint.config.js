@@ -132,6 +132,11 @@ export default tseslint.config(
     },
   },
   {
+    // a contract that several files of tests hold to
+    files: ['test/support/**/*.ts'],
+    rules: { 'jest/no-export': 'off' },
+  },
+  {
     // its mistakes are the test, and have no types
     files: ['test/unit/saga-types.test.ts'],
     rules: {

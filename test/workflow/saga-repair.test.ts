@@ -27,7 +27,7 @@ test('a saga that is started after its deadline begins nothing', async () => {
 });
 
 test('the deadline holds for a saga that is parked before its pivot', async () => {
-  const start = { plan: { ...faultySaga.plan, deadlineMs: 2_000 } };
+  const start = { plan: { ...faultySaga.plan, deadlineMs: 8_000 } };
   await withSaga({ definition: faultySaga, start }, async ({ activities, end }) => {
     expect(await end).toMatchObject({ outcome: 'compensated', reason: { code: 'deadline' } });
     expect(activities.log).toEqual(['first/do', 'parked', 'compensating', 'first/undo', 'compensated']);

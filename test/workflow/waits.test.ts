@@ -173,14 +173,17 @@ describe('a saga that is a step of another', () => {
   });
 
   test('once held, takes no other word: neither a stray cancel, nor Temporal’s, nor its own deadline', async () => {
-    const plan = { ...childSaga.plan, deadlineMs: 2_000 };
+    const plan = { ...childSaga.plan, deadlineMs: 8_000 };
+    const acceptedAtMs = Date.now();
     await withSaga(
-      { definition: childSaga, start: { parent, plan }, script: { 'held/do': ['open', 'open', 'done'] } },
+      { definition: childSaga, start: { parent, plan, acceptedAtMs }, script: { 'held/do': ['open', 'open', 'done'] } },
       async (running) => {
         await untilAsked(running, 'held/do');
         await running.cancelWorkflow();
         await running.cancel();
         await untilAsked(running, 'held/do', 2);
+        // what it must not do at its deadline would take it a moment
+        await eventually(() => expect(Date.now()).toBeGreaterThan(acceptedAtMs + plan.deadlineMs + 1_000));
         expect(running.activities.log).not.toContain('compensating');
         await running.tell();
         expect(await running.end).toMatchObject({ outcome: 'completed' });

@@ -49,8 +49,8 @@ export const pivotedSaga = defineSaga('pivoted', saga)
   .build();
 export const pivoted = sagaWorkflow(pivotedSaga);
 
-/** A step that is not always needed, and a deadline. */
-export const guardedSaga = defineSaga('guarded', { ...saga, deadline: '3s' })
+/** A step that is not always needed, and a deadline that a slow machine does not reach by itself. */
+export const guardedSaga = defineSaga('guarded', { ...saga, deadline: '8s' })
   .local('first', local('first'), { ...options, undo: local('unfirst') })
   .message('extra', message('extra'), () => ({}), { ...options, when: ({ input }) => input.wanted === true })
   .message('slow', message('slow'), () => ({}), { retry: { ...brief, budget: '10m' }, undoRetry: brief })
@@ -60,7 +60,7 @@ export const guarded = sagaWorkflow(guardedSaga);
 const Paid = defineEvent('paid', z.object({ amount: z.int() }));
 
 /** A wait between two steps that can be taken back. */
-export const waitingSaga = defineSaga('waiting', { ...saga, deadline: '3s' })
+export const waitingSaga = defineSaga('waiting', { ...saga, deadline: '8s' })
   .local('first', local('first'), { ...options, undo: local('unfirst') })
   .wait('payment', { event: Paid, timeout: '2s' })
   .message('third', message('third'), ({ payment }) => ({ after: payment }), options)

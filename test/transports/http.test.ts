@@ -1,0 +1,3 @@
+import { describeContract } from '../support/transports/contract.js';
+
+await describeContract('http');
