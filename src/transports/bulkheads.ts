@@ -16,7 +16,7 @@ const SLOW_MS = 500;
 const WEIGHT = 0.1;
 
 /** While places are full and answers this close, in ms, a place is free before long. */
-const FLOW_MS = 100;
+const FLOW_MS = 500;
 
 /** How much of a worker each participant may hold, so that a slow one does not slow sagas that do not use it. */
 export interface Bulkheads {
