@@ -5,8 +5,9 @@ import type { HeldBack } from '../src/transports/router.js';
 
 /** The type of failure of a participant that has asked for time. */
 export const STILL_WORKING = 'StillWorking';
-/** The type of failure of an attempt that was held back before it began. */
+/** The types of failure of an attempt that was held back before it began: for a while, or perhaps for a moment only. */
 export const HELD_BACK = 'HeldBack';
+const HELD_UP = 'HeldUp';
 
 /** The three classes of errors, in Temporal's words: what is final says so, everything else is tried again. */
 export function toFailure(error: unknown): Error {
@@ -28,13 +29,16 @@ export function stillWorking(type: string, retryAfterMs: number | undefined): Ap
 }
 
 /**
- * An attempt that must wait for its participant: it leaves the fast path at once, and is not counted.
+ * An attempt that must wait for its participant, and is not counted: unless it is for a moment it leaves the fast path at once.
  *
  * @param maxWaitMs Temporal gives an activity up at once when it is told to wait longer than its budget
  */
-export function heldBack(type: string, { reason, retryAfterMs }: HeldBack, maxWaitMs = Infinity): ApplicationFailure {
-  const message = `'${type}' is held back: ${reason}`;
-  return ApplicationFailure.create({ message, type: HELD_BACK, nextRetryDelay: Math.min(retryAfterMs, maxWaitMs) });
+export function heldBack(type: string, held: HeldBack, maxWaitMs = Infinity): ApplicationFailure {
+  return ApplicationFailure.create({
+    message: `'${type}' is held back: ${held.reason}`,
+    type: held.isBrief ? HELD_UP : HELD_BACK,
+    nextRetryDelay: Math.min(held.retryAfterMs, maxWaitMs),
+  });
 }
 
 function finalFailure(type: string, reason: Reason, cause: Error): ApplicationFailure {

@@ -56,11 +56,8 @@ export function createLanes({ concurrency, mostOf, mayBegin, send, giveBack, onR
   const underWay = new Set<Promise<void>>();
   let isStopped = false;
   const roomIn = ({ queue, sending }: Lane): number => capacity - queue.length - sending;
-  const laneOf = (type: string): Lane => {
-    const lane = lanes.get(type) ?? { type, queue: [], sending: 0, asked: capacity, isFull: false };
-    lanes.set(type, lane);
-    return lane;
-  };
+  const laneOf = (type: string): Lane =>
+    lanes.get(type) ?? { type, queue: [], sending: 0, asked: capacity, isFull: false };
 
   const pump = (lane: Lane): void => {
     const unsent: OutboxMessage[] = [];
@@ -72,8 +69,7 @@ export function createLanes({ concurrency, mostOf, mayBegin, send, giveBack, onR
         continue;
       }
       if (!mayBegin(lane.type)) {
-        // all that is queued: none is claimed again before its participant may be asked
-        unsent.push(message, ...lane.queue.splice(0).map((queued) => queued.message));
+        unsent.push(message, ...emptied(lane));
         break;
       }
       lane.sending += 1;
@@ -100,6 +96,7 @@ export function createLanes({ concurrency, mostOf, mayBegin, send, giveBack, onR
       for (const type of new Set(messages.map((message) => message.type))) {
         const found = messages.filter((message) => message.type === type);
         const lane = laneOf(type);
+        lanes.set(type, lane);
         lane.isFull = found.length >= lane.asked;
         lane.queue.push(...found.filter(({ isQueued }) => !isQueued).map((message) => ({ message, sendBefore })));
         pump(lane);
@@ -111,4 +108,9 @@ export function createLanes({ concurrency, mostOf, mayBegin, send, giveBack, onR
     },
     unsent: () => [...lanes.values()].flatMap(({ queue }) => queue.map(({ message }) => message)),
   };
+}
+
+/** All that is queued: none of it is claimed again before its participant may be sent to. */
+function emptied({ queue }: Lane): OutboxMessage[] {
+  return queue.splice(0).map(({ message }) => message);
 }

@@ -15,10 +15,21 @@ const SLOW_MS = 500;
 /** What the last answer weighs in the average: some twenty fast ones and a slow participant is fast again. */
 const WEIGHT = 0.1;
 
+/** While places are full and answers this close, in ms, a place is free before long. */
+const FLOW_MS = 500;
+
 /** How much of a worker each participant may hold, so that a slow one does not slow sagas that do not use it. */
 export interface Bulkheads {
-  /** Takes a place. Answers in how many ms to ask again when there is none. */
-  enter(participant: string, path: Path): Place | number;
+  /** Takes a place, if there is one. */
+  enter(participant: string, path: Path): Place | Full;
+}
+
+/** Says that there is no place. */
+export interface Full {
+  /** When to ask again. */
+  readonly retryAfterMs: number;
+  /** Whether answers are coming in, so that there may be a place in a moment. */
+  readonly isBrief: boolean;
 }
 
 /** Of an attempt under way. */
@@ -27,19 +38,32 @@ export interface Place {
   leave(answeredInMs?: number): void;
 }
 
+interface Bulkhead {
+  readonly turns: Turns;
+  underWay: number;
+  averageMs: number;
+  answeredAt: number;
+}
+
 /**
  * Makes the bulkheads of one worker.
  *
  * @param now ms on a clock that only goes forward
  */
 export function createBulkheads(now: () => number = () => performance.now()): Bulkheads {
-  const known = new Map<string, { readonly turns: Turns; underWay: number; averageMs: number }>();
+  const known = new Map<string, Bulkhead>();
   return {
     enter: (participant, path) => {
-      const bulkhead = known.get(participant) ?? { turns: createTurns(now), underWay: 0, averageMs: 0 };
+      const bulkhead = known.get(participant) ?? {
+        turns: createTurns(now),
+        underWay: 0,
+        averageMs: 0,
+        answeredAt: -Infinity,
+      };
       known.set(participant, bulkhead);
       const isSlow = bulkhead.averageMs > SLOW_MS;
-      if (bulkhead.underWay >= (path === 'fast' && isSlow ? MOST_SLOW : MOST[path])) return bulkhead.turns.next();
+      if (bulkhead.underWay >= (path === 'fast' && isSlow ? MOST_SLOW : MOST[path]))
+        return { retryAfterMs: bulkhead.turns.next(), isBrief: !isSlow && now() - bulkhead.answeredAt < FLOW_MS };
       bulkhead.underWay += 1;
       let isLeft = false;
       return {
@@ -47,7 +71,9 @@ export function createBulkheads(now: () => number = () => performance.now()): Bu
           if (isLeft) return;
           isLeft = true;
           bulkhead.underWay -= 1;
-          if (answeredInMs !== undefined) bulkhead.averageMs += WEIGHT * (answeredInMs - bulkhead.averageMs);
+          if (answeredInMs === undefined) return;
+          bulkhead.answeredAt = now();
+          bulkhead.averageMs += WEIGHT * (answeredInMs - bulkhead.averageMs);
         },
       };
     },

@@ -41,7 +41,8 @@ export function createCircuits(log: CircuitLog = { info: () => undefined, warn: 
       if (circuit.isOpen === wasOpen) return;
       const { detail } = circuit;
       if (wasOpen) log.info({ participant }, 'a participant answers again; its messages go to it');
-      else log.warn({ participant, detail }, 'a participant does not answer; it gets one message a second until it does');
+      else
+        log.warn({ participant, detail }, 'a participant does not answer; it gets one message a second until it does');
     },
     countHeld: (participant) => {
       entryOf(participant).held += 1;

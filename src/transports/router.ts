@@ -40,6 +40,8 @@ export interface Admission {
 export interface HeldBack {
   /** When to ask again. */
   readonly retryAfterMs: number;
+  /** Whether it may go in a moment. @default false */
+  readonly isBrief?: boolean;
   /** For people to read. */
   readonly reason: string;
 }
@@ -74,9 +76,9 @@ export function createRouter(routes: Routes, options: RouterOptions = {}): Route
   const bulkheads = createBulkheads();
   const transports = openTransports(brokers, options);
   const participants = new Map(Object.entries(routes).map(([type, route]) => [type, participantOf(route)]));
-  const hold = (participant: string, retryAfterMs: number, reason: string): Admission => {
+  const hold = (participant: string, held: HeldBack): Admission => {
     circuits.countHeld(participant);
-    return { ...ADMITTED, held: { retryAfterMs, reason } };
+    return { ...ADMITTED, held };
   };
   return {
     admit: (type, path) => {
@@ -84,12 +86,13 @@ export function createRouter(routes: Routes, options: RouterOptions = {}): Route
       // sending it says what is missing
       if (participant === undefined) return ADMITTED;
       const place = path && bulkheads.enter(participant, path);
-      if (typeof place === 'number') return hold(participant, place, `${participant} has its share of this worker`);
+      if (place && 'isBrief' in place)
+        return hold(participant, { ...place, reason: `${participant} has its share of this worker` });
       const circuit = circuits.of(participant);
-      const waitMs = circuit.admit();
-      if (waitMs === undefined) return place ?? ADMITTED;
+      const retryAfterMs = circuit.admit();
+      if (retryAfterMs === undefined) return place ?? ADMITTED;
       place?.leave();
-      return hold(participant, waitMs, `${participant} does not answer: ${circuit.detail}`);
+      return hold(participant, { retryAfterMs, reason: `${participant} does not answer: ${circuit.detail}` });
     },
     room: (type) => {
       const participant = participants.get(type);

@@ -20,6 +20,7 @@ import { newSaga } from './sagas.js';
 
 /** What a participant answers. */
 export interface Answer {
+  /** 0: none, the connection ends. */
   readonly status: number;
   readonly body?: unknown;
 }
@@ -32,6 +33,8 @@ export interface AnsweringParticipant {
   readonly answers: Map<string, Answer>;
   /** Keeps messages of a type waiting; those that have come are answered when the returned function is called. */
   hold(type: string): () => void;
+  /** What it takes for an answer, in ms. @default 0 */
+  delayMs: number;
   readonly url: string;
   close(): Promise<void>;
 }
@@ -54,6 +57,7 @@ export async function startParticipant(): Promise<AnsweringParticipant> {
   const held = new Map<string, (() => void)[]>();
   const reply = (type: string, response: ServerResponse): void => {
     const { status, body } = answers.get(type) ?? { status: 200, body: GOOD[type] ?? {} };
+    if (status === 0) return void response.socket?.destroy();
     response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(body ?? {}));
   };
   const server = createServer((request: IncomingMessage, response) => {
@@ -62,12 +66,14 @@ export async function startParticipant(): Promise<AnsweringParticipant> {
     received.push(request.headers['idempotency-key'] as string);
     const waiting = held.get(type);
     if (waiting) waiting.push(() => reply(type, response));
+    else if (participant.delayMs > 0) setTimeout(() => reply(type, response), participant.delayMs);
     else reply(type, response);
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  return {
+  const participant: AnsweringParticipant = {
     received,
     answers,
+    delayMs: 0,
     url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/`,
     hold: (type) => {
       const waiting: (() => void)[] = [];
@@ -82,6 +88,7 @@ export async function startParticipant(): Promise<AnsweringParticipant> {
       return new Promise((resolve) => server.close(() => resolve()));
     },
   };
+  return participant;
 }
 
 /** An express lane over a real ledger, and what a test may look at. */

@@ -67,7 +67,7 @@ test('a participant that is slow has 8 places on the fast path, any other 24, an
     const places: (() => void)[] = [];
     for (;;) {
       const place = bulkheads.enter(participant, path);
-      if (typeof place === 'number') return places;
+      if ('isBrief' in place) return places;
       places.push(() => place.leave(1_400));
     }
   };
@@ -86,12 +86,12 @@ test('a participant that was slow is not when it has answered fast some twenty t
   const bulkheads = createBulkheads(clock);
   const answerIn = (ms: number): boolean => {
     const place = bulkheads.enter('a', 'fast');
-    if (typeof place === 'number') return false;
+    if ('isBrief' in place) return false;
     place.leave(ms);
     return true;
   };
   const room = (): number => {
-    const taken = Array.from({ length: 30 }, () => bulkheads.enter('a', 'fast')).filter((each) => typeof each !== 'number');
+    const taken = Array.from({ length: 30 }, () => bulkheads.enter('a', 'fast')).filter((each) => 'leave' in each);
     for (const place of taken) place.leave();
     return taken.length;
   };
