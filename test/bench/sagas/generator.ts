@@ -1,7 +1,7 @@
 import type { EventEmitter } from 'node:events';
-import { randomUUID } from 'node:crypto';
 import { setTimeout as pause } from 'node:timers/promises';
 import { Pool } from 'undici';
+import { v7 } from 'uuid';
 import { nowMs } from './clock.js';
 
 /** How orders are sent. */
@@ -127,7 +127,7 @@ async function sendAtRate(
 
 /** Sends one order until it is accepted. */
 async function place(client: Client, sentAtMs: number): Promise<Sent> {
-  const key = randomUUID();
+  const key = v7();
   const customer = 1 + Math.floor(Math.random() * CUSTOMERS);
   const items = [{ sku: 'book', quantity: 1, unitPrice: 1_250 }];
   const body = JSON.stringify({ customerId: `c-${customer}`, currency: 'EUR', items });

@@ -1,4 +1,4 @@
-import { arch, cpus, platform, totalmem } from 'node:os';
+import { arch, cpus, loadavg, platform, totalmem } from 'node:os';
 import { tableOf, type Measure } from '../measure.js';
 import type { Growth } from './growth.js';
 import type { ByRole } from './processes.js';
@@ -56,11 +56,11 @@ const COLUMNS: readonly Column[] = [
   ['books', ({ faults }) => (faults.length === 0 ? '✓' : 'OFF')],
 ];
 
-/** The machine, in a line. */
+/** The machine, in a line, and how much else it had to do just now. */
 export function describeMachine(): string {
   const [first] = cpus();
   const memory = Math.round(totalmem() / 2 ** 30);
-  return `${cpus().length} cores (${first?.model ?? arch()}), ${memory} GB, ${platform()}, Node ${process.versions.node}`;
+  return `${cpus().length} cores (${first?.model ?? arch()}), ${memory} GB, ${platform()}, Node ${process.versions.node}; load average before: ${loadavg()[0]!.toFixed(1)}`;
 }
 
 /** CPU of all that works for a contestant: the load is not. */
@@ -84,7 +84,9 @@ export function reportOf(results: Results, targets: readonly Measure[]): string 
     ...(hasBooks ? [] : ["the participants are not ours: their books could not be read, only the ledger's"]),
     'times in ms, memory in MB (peak); CPU in ms a saga, without the load; settle: request to terminal state in the database',
   ];
-  return [notes.join('\n'), ...tables, ...grown, `targets\n${tableOf(targets)}`].join('\n\n');
+  return [notes.join('\n'), ...tables, ...grown, ...(targets.length > 0 ? [`targets\n${tableOf(targets)}`] : [])].join(
+    '\n\n',
+  );
 }
 
 /** What is off, in sentences; no figure counts unless it is empty. */

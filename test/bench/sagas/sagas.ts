@@ -49,6 +49,7 @@ export interface SagasReport {
  */
 export async function benchSagas(options: SagasOptions): Promise<SagasReport> {
   const plan = planOf(options);
+  const machine = describeMachine();
   const servers = await startServers(options);
   try {
     const figures: Figures[] = [];
@@ -57,7 +58,7 @@ export async function benchSagas(options: SagasOptions): Promise<SagasReport> {
       servers.ledger.isOwn && servers.hasOwnParticipants ? await runGrowth({ servers, plan, options }) : [];
     const needsTemporal = plan.contestants.some((name) => name !== 'plain');
     const results: Results = {
-      ...{ machine: describeMachine(), hasBooks: servers.hasOwnParticipants, figures, growth },
+      ...{ machine, hasBooks: servers.hasOwnParticipants, figures, growth },
       ...(needsTemporal && { temporal: (await servers.temporal()).description }),
     };
     return finish(results, options.out);

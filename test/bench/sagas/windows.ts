@@ -75,7 +75,7 @@ export async function runWindow(servers: Servers, running: Running, spec: Window
   return {
     ...judge({ sent: run.sent, ends, open: await running.countOpen(), books }),
     ...{ contestant: running.name, window: spec.name, sagas, memory },
-    perSecond: rateOf(run, ends),
+    perSecond: rateOf(spec.shape, run, ends),
     accept: latencyOf(run.sent.map(({ sentAtMs, acceptedAtMs }) => acceptedAtMs - sentAtMs)),
     settle: latencyOf(settleTimes),
     cpu: spec.killAfterSeconds === undefined ? perSaga(cpuUsed, sagas) : {},
@@ -140,13 +140,18 @@ async function drain(running: Running, { sent, begunAtMs }: Run): Promise<Readon
   }
 }
 
-/** Over the time in which sagas were sent; where that was no given time, over the time until the last has settled. */
-function rateOf({ sent, begunAtMs, endedAtMs }: Run, ends: ReadonlyMap<string, End>): number {
+/**
+ * Over the time in which sagas were sent, without its first fifth, in which none of the slow ones can have settled; where that was
+ * no given time, over the time until the last has settled.
+ */
+function rateOf(shape: Shape, { sent, begunAtMs, endedAtMs }: Run, ends: ReadonlyMap<string, End>): number {
   const times = sent.flatMap(({ orderId }) => ends.get(orderId)?.atMs ?? []);
-  const within = times.filter((atMs) => atMs <= endedAtMs).length;
-  const isOverTime = endedAtMs - begunAtMs > 2_000;
   const lastMs = times.reduce((latest, atMs) => Math.max(latest, atMs), begunAtMs);
-  return isOverTime ? within / ((endedAtMs - begunAtMs) / 1_000) : times.length / ((lastMs - begunAtMs) / 1_000);
+  const isTimed = shape.kind === 'rate' || (shape.kind === 'in-flight' && shape.seconds !== undefined);
+  const fromMs = isTimed ? begunAtMs + (endedAtMs - begunAtMs) / 5 : begunAtMs;
+  const toMs = isTimed ? endedAtMs : lastMs;
+  const within = times.filter((atMs) => atMs >= fromMs && atMs <= toMs).length;
+  return within / ((toMs - fromMs) / 1_000);
 }
 
 function afterKill({ sent }: Run, ends: ReadonlyMap<string, End>, { killedAtMs, readyMs }: Killed): Partial<Figures> {

@@ -1,5 +1,5 @@
 import { fileURLToPath } from 'node:url';
-import { Client, Connection } from '@temporalio/client';
+import { Client, Connection, WorkflowExecutionAlreadyStartedError } from '@temporalio/client';
 import { ApplicationFailure } from '@temporalio/common';
 import { NativeConnection, Worker } from '@temporalio/worker';
 import { openCalls, RefusedError } from './calls.js';
@@ -45,9 +45,12 @@ const worker = await Worker.create({
 });
 void worker.run();
 serve(port, {
-  accept: async (body) => {
-    const order = readOrder(body);
-    await client.workflow.start('placeOrder', { workflowId: order.sagaId, taskQueue, args: [order] });
+  accept: async (request) => {
+    const order = readOrder(request);
+    const options = { workflowId: order.sagaId, taskQueue, args: [order] };
+    await client.workflow.start('placeOrder', options).catch((error: unknown) => {
+      if (!(error instanceof WorkflowExecutionAlreadyStartedError)) throw error;
+    });
     return order;
   },
 });

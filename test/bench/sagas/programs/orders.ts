@@ -1,5 +1,4 @@
 import type pg from 'pg';
-import { v7 } from 'uuid';
 
 /** An order as the programs of this folder hand it on. */
 export interface Order {
@@ -10,12 +9,12 @@ export interface Order {
   readonly items: readonly { readonly sku: string; readonly quantity: number; readonly unitPrice: number }[];
 }
 
-/** Reads the body of `POST /v1/orders` and gives the order its ids. */
-export function readOrder(body: string): Order {
+/** Reads the body of `POST /v1/orders`; the request's key makes the order's ids, so that the same request is the same order. */
+export function readOrder({ key, body }: { readonly key: string; readonly body: string }): Order {
   const { customerId, currency, items } = JSON.parse(body) as Order;
   if (typeof customerId !== 'string' || typeof currency !== 'string' || !Array.isArray(items) || items.length === 0)
     throw new TypeError('this is no order');
-  return { sagaId: `sg_${v7()}`, orderId: `ord_${v7()}`, customerId, currency, items };
+  return { sagaId: `sg_${key}`, orderId: `ord_${key}`, customerId, currency, items };
 }
 
 /** What an order costs, in minor units. */

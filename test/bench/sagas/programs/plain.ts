@@ -11,8 +11,8 @@ const calls = openCalls(routes);
 let settled: [orderId: string, state: string, atMs: number][] = [];
 
 serve(port, {
-  accept: async (body) => {
-    const order = readOrder(body);
+  accept: async (request) => {
+    const order = readOrder(request);
     await placeOrder(pool, order);
     void settle(order);
     return order;

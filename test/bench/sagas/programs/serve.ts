@@ -4,7 +4,10 @@ import pg from 'pg';
 /** What a program answers to. */
 export interface Endpoints {
   /** `POST /v1/orders`: accepts an order. */
-  accept(body: string): Promise<{ readonly sagaId: string; readonly orderId: string }>;
+  accept(request: {
+    readonly key: string;
+    readonly body: string;
+  }): Promise<{ readonly sagaId: string; readonly orderId: string }>;
   /** `GET /settled`: what has settled since it was last asked. @default there is no such path */
   readonly settled?: () => unknown;
 }
@@ -25,7 +28,7 @@ export function serve(port: number, { accept, settled }: Endpoints): void {
     let body = '';
     request.setEncoding('utf8').on('data', (chunk: string) => (body += chunk));
     request.on('end', () => {
-      accept(body).then(
+      accept({ key: request.headers['idempotency-key'] as string, body }).then(
         ({ sagaId, orderId }) => answer(202, { sagaId, orderId, state: 'accepted' }),
         (error: unknown) => {
           process.stderr.write(`${String(error)}\n`);
