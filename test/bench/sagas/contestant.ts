@@ -106,7 +106,7 @@ export async function withClient<T>(url: string, work: (client: pg.Client) => Pr
 export async function createDatabase(servers: Servers, name: string, template?: string): Promise<string> {
   const { ledger } = servers;
   if (!ledger.isOwn) return ledger.url(name);
-  const from = template === undefined ? '' : ` template ${pg.escapeIdentifier(template)}`;
+  const from = template === undefined ? '' : ` template ${pg.escapeIdentifier(template)} strategy file_copy`;
   await withClient(ledger.url('postgres'), (client) =>
     client.query(`create database ${pg.escapeIdentifier(name)}${from}`),
   );

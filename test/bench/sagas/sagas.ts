@@ -4,7 +4,7 @@ import type { Config } from '../../../src/config.js';
 import type { BenchOptions } from '../measure.js';
 import { chartOf } from './chart.js';
 import type { Running } from './contestant.js';
-import { measureGrowth, type Growth } from './growth.js';
+import { fillLedgers, measureGrowth, type Growth } from './growth.js';
 import { planOf, specOf, takesPart, type ContestantName, type Plan } from './plan.js';
 import { describeMachine, faultsOf, reportOf, type Results } from './report.js';
 import { startServers, type Servers } from './servers.js';
@@ -113,12 +113,15 @@ function startContestant({
 }
 
 async function runGrowth({ servers, plan, options }: Task): Promise<readonly Growth[]> {
+  const lanes = (['workflow', 'express'] as const).filter((lane) => plan.contestants.includes(lane));
+  if (!plan.windows.includes('growth') || lanes.length === 0) return [];
+  const { program, progress } = options;
+  const growing = { servers, program, progress, settled: plan.settled, seconds: plan.seconds / 3 };
+  const filled = await fillLedgers(growing);
   const growth: Growth[] = [];
-  for (const lane of ['workflow', 'express'] as const) {
-    if (!plan.windows.includes('growth') || !plan.contestants.includes(lane)) continue;
-    const { settled, seconds } = plan;
-    const { program, progress } = options;
-    growth.push(await measureGrowth({ servers, lane, program, settled, seconds: seconds / 3, progress }));
+  for (const lane of lanes) {
+    progress(`${lane}, growth`);
+    growth.push(await measureGrowth(lane, filled, growing));
   }
   return growth;
 }

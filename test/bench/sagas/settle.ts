@@ -19,16 +19,19 @@ export interface SettleOptions {
   readonly lane: 'workflow' | 'express';
   /** Names its database and its task queue; each in one run needs its own. @default the lane */
   readonly name?: string;
+  /** A database that its ledger is a copy of. @default it is empty */
+  readonly template?: string;
   readonly program?: SettleProgram;
 }
 
 const MAIN = fileURLToPath(new URL('../../../dist/src/main.js', import.meta.url));
 
 /** Starts Settle with one of its lanes for all sagas, on a ledger of its own. */
-export async function startSettle({ servers, lane, name = lane, program = {} }: SettleOptions): Promise<Running> {
+export async function startSettle(options: SettleOptions): Promise<Running> {
+  const { servers, lane, name = lane, template, program = {} } = options;
   const { args = [MAIN], command = 'all' } = program;
   const temporal = await servers.temporal();
-  const databaseUrl = await createDatabase(servers, `settle_${name}`);
+  const databaseUrl = await createDatabase(servers, ledgerOf(name), template);
   const port = await findFreePorts(7);
   const env = {
     ...{ NODE_ENV: 'production', LOG_LEVEL: 'info', PORT: String(port), DATABASE_URL: databaseUrl },
@@ -47,6 +50,11 @@ export async function startSettle({ servers, lane, name = lane, program = {} }: 
     endsSince: (ms) => readEnds(databaseUrl, ms),
     eventsOf: (sagaId) => countEvents(temporal, sagaId),
   };
+}
+
+/** The database of a Settle of that name. */
+export function ledgerOf(name: string): string {
+  return `settle_${name}`;
 }
 
 /** The events of a workflow; 0 where there is none. */
