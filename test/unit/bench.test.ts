@@ -13,7 +13,7 @@ const both = (one: Effects, other = one): OrderEffects => ({ stock: one, payment
 function faultsOf(state: string | undefined, books: OrderEffects | undefined, open = 0): readonly string[] {
   const sent = [{ orderId: 'o-1', sagaId: 's-1', sentAtMs: 1, acceptedAtMs: 2 }];
   const ends = new Map<string, End>(state === undefined ? [] : [['o-1', { state, atMs: 3 }]]);
-  const orders = books ? { 'o-1': books } : {};
+  const orders: Record<string, OrderEffects> = books ? { 'o-1': books } : {};
   return judge({ sent, ends, open, books: { orders, duplicates: 0, unavailable: 0 } }).faults;
 }
 

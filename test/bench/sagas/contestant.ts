@@ -64,7 +64,7 @@ export async function startProgram({ servers, name, args, env, port }: ProgramOp
       ...{ command: 'env', args: ['-i', ...assign({ PATH, HOME, ...env }), process.execPath, ...args] },
       ...{ logFile: join(servers.folder, `${name}.log`), cwd: process.cwd() },
     });
-    servers.noteChild(child.pid);
+    servers.noteChild(child);
     await untilReady(child, url, name);
     return child;
   };

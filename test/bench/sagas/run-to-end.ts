@@ -13,5 +13,7 @@ export async function runToEnd(command: string, args: readonly string[], env?: N
   for (const stream of [child.stdout, child.stderr])
     stream.on('data', (chunk: Buffer) => (log = (log + chunk.toString('utf8')).slice(-2_000)));
   const [code] = (await once(child, 'close')) as [number | null];
-  if (code !== 0) throw new Error(log.trim().split('\n').at(-1) || `it ended with ${code}`);
+  if (code === 0) return;
+  const last = log.trim().split('\n').at(-1) ?? '';
+  throw new Error(last === '' ? `'${command}' ended with ${code}` : last);
 }

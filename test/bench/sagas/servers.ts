@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Config } from '../../../src/config.js';
 import { parseRoutes } from '../../../src/config-routes.js';
+import type { Child } from '../../../src/dev/child.js';
 import { findFreePorts } from '../../../src/dev/ports.js';
 import { startPostgres, type PostgresServer } from '../../../src/dev/postgres.js';
 import { findTemporalCli } from '../../../src/dev/temporal-cli.js';
@@ -40,8 +41,8 @@ export interface Servers {
   readonly idle: { url(database: string): string };
   /** Starts it at the first call. */
   temporal(): Promise<Temporal>;
-  /** Told the process of a contestant, which ends with this one. */
-  noteChild(pid: number): void;
+  /** Told the process of a contestant, which ends with this one; stopping it twice is stopping it once. */
+  noteChild(child: Pick<Child, 'pid' | 'kill'>): void;
   stop(): Promise<void>;
 }
 
@@ -57,19 +58,26 @@ export async function startServers({ config, routesFile: given, progress }: Serv
   const folder = mkdtempSync(join(tmpdir(), 'settle-bench-'));
   // PostgreSQL may run as another user, who must be able to enter
   chmodSync(folder, 0o755);
-  const noteChild = endWithThisProcess();
   const stops: (() => unknown)[] = [() => rmSync(folder, { recursive: true, force: true })];
-  const stop = async (): Promise<void> => {
-    for (const each of stops.splice(0).toReversed()) await each();
+  const stopAll = async (): Promise<void> => {
+    for (const each of stops.toReversed()) await each();
+  };
+  let stopping: Promise<void> | undefined;
+  const stop = (): Promise<void> => (stopping ??= stopAll());
+  // in order, so that the folder goes as well
+  const onSpawn = endWithThisProcess(() => void stop().finally(() => process.exit(130)));
+  const noteChild = (child: Pick<Child, 'pid' | 'kill'>): void => {
+    onSpawn(child.pid);
+    stops.push(() => child.kill());
   };
   try {
     const dataDir = join(folder, 'ledger');
-    const postgres = await startPostgres({ dataDir, port: await findFreePorts(), databases: [], onSpawn: noteChild });
+    const postgres = await startPostgres({ dataDir, port: await findFreePorts(), databases: [], onSpawn });
     stops.push(() => postgres.stop());
     const load = await startLoad();
     stops.push(() => load.stop());
     let temporal: Promise<Temporal> | undefined;
-    const start = (): Promise<Temporal> => openTemporal({ config, folder, progress, noteChild, stops });
+    const start = (): Promise<Temporal> => openTemporal({ config, folder, progress, onSpawn, stops });
     return {
       ...{ folder, load, hasOwnParticipants: given === undefined, noteChild, stop },
       ...(given === undefined ? writeRoutes(folder, load.url) : { routes: readRoutes(given), routesFile: given }),
@@ -108,12 +116,12 @@ interface Opening {
   readonly config: Config;
   readonly folder: string;
   readonly progress: (line: string) => void;
-  readonly noteChild: (pid: number) => void;
+  readonly onSpawn: (pid: number) => void;
   readonly stops: (() => unknown)[];
 }
 
 /** A server that is given; else a production server; else, where that cannot be had, the development server. */
-async function openTemporal({ config, folder, progress, noteChild: onSpawn, stops }: Opening): Promise<Temporal> {
+async function openTemporal({ config, folder, progress, onSpawn, stops }: Opening): Promise<Temporal> {
   const given = config.temporal.address;
   if (given !== undefined) return { address: given, description: `Temporal at ${given}` };
   const dataDir = join(folder, 'temporal');
