@@ -1,9 +1,8 @@
 import { parseArgs } from 'node:util';
 import { pino } from 'pino';
+import { aborted } from './aborted.js';
 import { loadConfig } from './config.js';
 import type { Config } from './config.js';
-import { runDemo } from './dev/demo.js';
-import { aborted, runDev } from './dev/run-dev.js';
 import type { StopSignals } from './dev/stack.js';
 import { HORIZONS } from './horizons.js';
 import { reasonOf } from './reach.js';
@@ -51,9 +50,15 @@ async function main(): Promise<void> {
   const config = loadConfig(undefined, overrides);
   const signals = listenForSignals();
   if (command === 'migrate') return migrateAll(config, { seed: values.seed === true });
-  if (command === 'dev') return runDev({ config, isVerbose: values.verbose === true, print, signals });
-  if (command === 'demo')
+  // loaded only now: what production never runs would be a third of its start
+  if (command === 'dev') {
+    const { runDev } = await import('./dev/run-dev.js');
+    return runDev({ config, isVerbose: values.verbose === true, print, signals });
+  }
+  if (command === 'demo') {
+    const { runDemo } = await import('./dev/demo.js');
     return runDemo({ loadConfig: (own) => loadConfig(undefined, { ...overrides, ...own }), print, signals });
+  }
   return runRoles(config, ROLES[command] ?? [], signals);
 }
 

@@ -1,3 +1,4 @@
+import { aborted } from '../aborted.js';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Config } from '../config.js';
 import { installRuntime } from '../worker.js';
@@ -36,12 +37,6 @@ export async function runDev({ config, isVerbose, print, signals }: DevOptions):
     if (stop.aborted) print('\nstopping …');
     await stack.stop();
   }
-}
-
-/** Resolves when `signal` is aborted. */
-export async function aborted(signal: AbortSignal): Promise<void> {
-  if (signal.aborted) return;
-  await new Promise((resolve) => signal.addEventListener('abort', resolve, { once: true }));
 }
 
 async function reportMemory(print: (line: string) => void, signal: AbortSignal): Promise<void> {
