@@ -2,13 +2,11 @@ import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { descendantsOf } from '../../../src/dev/child.js';
 
-/** Whose CPU and memory are told apart. */
-export const ROLES = ['app', 'ledger', 'server', 'store', 'load'] as const;
 /**
- * `app`: the contestant's own process. `ledger`: the PostgreSQL of its orders. `server`: Temporal. `store`: the PostgreSQL of Temporal.
- * `load`: the client and the participants, which count for nobody.
+ * Whose CPU and memory are told apart. `app`: the contestant's own process. `ledger`: the PostgreSQL of its orders. `server`: Temporal.
+ * `store`: the PostgreSQL of Temporal. `load`: the client and the participants, which count for nobody.
  */
-export type Role = (typeof ROLES)[number];
+export type Role = 'app' | 'ledger' | 'server' | 'store' | 'load';
 
 /** By role; a role that has no process here, or is not used, is absent. */
 export type ByRole = Readonly<Partial<Record<Role, number>>>;

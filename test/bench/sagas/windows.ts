@@ -7,7 +7,7 @@ import type { Run, Sent, Shape } from './generator.js';
 import type { Behaviour } from './participants.js';
 import { cpuOf, differenceOf, watchMemory, type ByRole } from './processes.js';
 import type { Servers } from './servers.js';
-import { readWal } from './wal.js';
+import { readWal, type Wal } from './wal.js';
 
 /** What one window has measured of one contestant. */
 export interface Figures extends Verdict {
@@ -73,7 +73,8 @@ export async function runWindow(servers: Servers, running: Running, spec: Window
   const walAfter = await walOf(running, spec, true);
   const settleTimes = run.sent.map(({ orderId, sentAtMs }) => (ends.get(orderId)?.atMs ?? NaN) - sentAtMs);
   return {
-    ...judge({ sent: run.sent, ends, open: await running.countOpen(), books }),
+    // what is open in a database of theirs may be theirs
+    ...judge({ sent: run.sent, ends, open: servers.ledger.isOwn ? await running.countOpen() : 0, books }),
     ...{ contestant: running.name, window: spec.name, sagas, memory },
     perSecond: rateOf(spec.shape, run, ends),
     accept: latencyOf(run.sent.map(({ sentAtMs, acceptedAtMs }) => acceptedAtMs - sentAtMs)),
@@ -162,18 +163,13 @@ function afterKill({ sent }: Run, ends: ReadonlyMap<string, End>, { killedAtMs, 
   return { readyMs, inFlight: late.length, slowestMs: Math.max(0, ...waits) };
 }
 
-async function walOf(running: Running, { isDeep = false }: WindowSpec, settles: boolean): Promise<Wals | undefined> {
+async function walOf(running: Running, { isDeep = false }: WindowSpec, settles: boolean): Promise<Wal | undefined> {
   if (!isDeep) return undefined;
   const all = await Promise.all(running.walUrls.map((url) => readWal(url, { settles })));
   return {
     bytes: all.reduce((sum, { bytes }) => sum + bytes, 0),
     syncs: all.reduce((sum, { syncs }) => sum + syncs, 0),
   };
-}
-
-interface Wals {
-  readonly bytes: number;
-  readonly syncs: number;
 }
 
 async function eventsOf(running: Running, sent: readonly Sent[]): Promise<number> {
