@@ -18,11 +18,17 @@ let ticksPerSecond: number | undefined;
 
 /** CPU used so far by each tree, ended children included, in ms; absent where the system does not tell. */
 export function cpuOf(roots: Roots): ByRole {
-  ticksPerSecond ??= Number(execFileSync('getconf', ['CLK_TCK'], { encoding: 'utf8' }));
   return mapRoles(roots, (root) => {
     const ticks = [root, ...descendantsOf(root)].map(ticksOf);
-    return (ticks.reduce((sum, each) => sum + each, 0) / ticksPerSecond!) * 1_000;
+    return (ticks.reduce((sum, each) => sum + each, 0) / ticksInSecond()) * 1_000;
   });
+}
+
+/** CPU that the whole machine has used so far, in ms; 0 where the system does not tell. */
+export function cpuOfMachine(): number {
+  const [, ...fields] = read('/proc/stat').split('\n', 1)[0]!.split(/\s+/).map(Number);
+  const [user = 0, nice = 0, system = 0, , , irq = 0, softirq = 0] = fields;
+  return ((user + nice + system + irq + softirq) / ticksInSecond()) * 1_000;
 }
 
 /** The memory of each tree, in MB: a page that several processes share counts once. */
@@ -54,6 +60,10 @@ export function differenceOf(after: ByRole, before: ByRole): ByRole {
   return Object.fromEntries(
     Object.entries(after).map(([role, value]) => [role, value - (before[role as Role] ?? 0)]),
   ) as ByRole;
+}
+
+function ticksInSecond(): number {
+  return (ticksPerSecond ??= Number(execFileSync('getconf', ['CLK_TCK'], { encoding: 'utf8' })));
 }
 
 function mapRoles(roots: Roots, read: (root: number) => number): ByRole {
