@@ -53,7 +53,7 @@ const figures: Figures = {
     duplicates: 0,
     faults: [],
   },
-  ...{ perSecond: 100, accept: { p50: 1, p99: 2 }, settle: { p50: 3, p99: 4 }, refusals: 0 },
+  ...{ perSecond: 100, accept: { p50: 1, p99: 2 }, settle: { p50: 3, p99: 4 }, refusals: 0, others: 0 },
   ...{ cpu: { app: 2, ledger: 1, load: 9 }, memory: {} },
 };
 

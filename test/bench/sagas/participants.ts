@@ -42,7 +42,7 @@ export interface Participants {
   close(): void;
 }
 
-/** One message type: whose it is, and its good answer. */
+/** By message type, which ends the path `/messages/<type>`: whose it is, and its good answer. */
 const TYPES: Readonly<
   Record<string, { readonly of: keyof OrderEffects; readonly isUndo: boolean; readonly body: string }>
 > = {
@@ -51,9 +51,6 @@ const TYPES: Readonly<
   'accounts.debit': { of: 'payment', isUndo: false, body: '{"entryId":"e-1","balance":1}' },
   'accounts.refund': { of: 'payment', isUndo: true, body: '{"refunded":1}' },
 };
-
-/** The paths of their messages are `/messages/<type>`. */
-export const TYPE_NAMES = Object.keys(TYPES);
 
 interface Answer {
   readonly status: number;

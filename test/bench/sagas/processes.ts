@@ -2,13 +2,11 @@ import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { descendantsOf } from '../../../src/dev/child.js';
 
-/** Whose CPU and memory are told apart. */
-export const ROLES = ['app', 'ledger', 'server', 'store', 'load'] as const;
 /**
- * `app`: the contestant's own process. `ledger`: the PostgreSQL of its orders. `server`: Temporal. `store`: the PostgreSQL of Temporal.
- * `load`: the client and the participants, which count for nobody.
+ * Whose CPU and memory are told apart. `app`: the contestant's own process. `ledger`: the PostgreSQL of its orders. `server`: Temporal.
+ * `store`: the PostgreSQL of Temporal. `load`: the client and the participants, which count for nobody.
  */
-export type Role = (typeof ROLES)[number];
+export type Role = 'app' | 'ledger' | 'server' | 'store' | 'load';
 
 /** By role; a role that has no process here, or is not used, is absent. */
 export type ByRole = Readonly<Partial<Record<Role, number>>>;
@@ -20,11 +18,17 @@ let ticksPerSecond: number | undefined;
 
 /** CPU used so far by each tree, ended children included, in ms; absent where the system does not tell. */
 export function cpuOf(roots: Roots): ByRole {
-  ticksPerSecond ??= Number(execFileSync('getconf', ['CLK_TCK'], { encoding: 'utf8' }));
   return mapRoles(roots, (root) => {
     const ticks = [root, ...descendantsOf(root)].map(ticksOf);
-    return (ticks.reduce((sum, each) => sum + each, 0) / ticksPerSecond!) * 1_000;
+    return (ticks.reduce((sum, each) => sum + each, 0) / ticksInSecond()) * 1_000;
   });
+}
+
+/** CPU that the whole machine has used so far, in ms; 0 where the system does not tell. */
+export function cpuOfMachine(): number {
+  const [, ...fields] = read('/proc/stat').split('\n', 1)[0]!.split(/\s+/).map(Number);
+  const [user = 0, nice = 0, system = 0, , , irq = 0, softirq = 0] = fields;
+  return ((user + nice + system + irq + softirq) / ticksInSecond()) * 1_000;
 }
 
 /** The memory of each tree, in MB: a page that several processes share counts once. */
@@ -56,6 +60,10 @@ export function differenceOf(after: ByRole, before: ByRole): ByRole {
   return Object.fromEntries(
     Object.entries(after).map(([role, value]) => [role, value - (before[role as Role] ?? 0)]),
   ) as ByRole;
+}
+
+function ticksInSecond(): number {
+  return (ticksPerSecond ??= Number(execFileSync('getconf', ['CLK_TCK'], { encoding: 'utf8' })));
 }
 
 function mapRoles(roots: Roots, read: (root: number) => number): ByRole {

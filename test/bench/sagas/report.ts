@@ -42,6 +42,7 @@ const COLUMNS: readonly Column[] = [
   ['Temporal', ({ cpu }) => short(cpu.server)],
   ['its store', ({ cpu }) => short(cpu.store)],
   ['(load)', ({ cpu }) => short(cpu.load)],
+  ['others %', ({ others }) => others.toFixed(0)],
   ['MB app', ({ memory }) => short(memory.app)],
   ['ledger', ({ memory }) => short(memory.ledger)],
   ['Temporal', ({ memory }) => short(memory.server)],
@@ -82,7 +83,7 @@ export function reportOf(results: Results, targets: readonly Measure[]): string 
     machine,
     temporal ?? 'no Temporal',
     ...(hasBooks ? [] : ["the participants are not ours: their books could not be read, only the ledger's"]),
-    'times in ms, memory in MB (peak); CPU in ms a saga, without the load; settle: request to terminal state in the database',
+    'times in ms, memory in MB (peak); CPU in ms a saga, without the load; others: what else the machine did; settle: request to terminal state in the database',
   ];
   return [notes.join('\n'), ...tables, ...grown, ...(targets.length > 0 ? [`targets\n${tableOf(targets)}`] : [])].join(
     '\n\n',

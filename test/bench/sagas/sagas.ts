@@ -81,7 +81,9 @@ async function runContestant({ servers, name, plan, options }: Task & { name: Co
   const running = await startContestant({ servers, name, program: options.program });
   try {
     await servers.load.open(running.url);
-    await runWindow(servers, running, { name: 'warm-up', shape: warmUpOf(plan) });
+    const { faults } = await runWindow(servers, running, { name: 'warm-up', shape: warmUpOf(plan) });
+    if (faults.length > 0)
+      throw new Error(`the books of ${name} are off before the first window: ${faults.join('; ')}`);
     for (const window of windows) {
       const made = await runWindow(servers, running, specOf(window, plan, figures));
       figures.push(made);

@@ -1,3 +1,4 @@
+import { cpus } from 'node:os';
 import { setTimeout as pause } from 'node:timers/promises';
 import { percentile } from '../measure.js';
 import { judge, type Verdict } from './books.js';
@@ -5,9 +6,9 @@ import { nowMs } from './clock.js';
 import type { End, Running } from './contestant.js';
 import type { Run, Sent, Shape } from './generator.js';
 import type { Behaviour } from './participants.js';
-import { cpuOf, differenceOf, watchMemory, type ByRole } from './processes.js';
+import { cpuOf, cpuOfMachine, differenceOf, watchMemory, type ByRole } from './processes.js';
 import type { Servers } from './servers.js';
-import { readWal } from './wal.js';
+import { readWal, type Wal } from './wal.js';
 
 /** What one window has measured of one contestant. */
 export interface Figures extends Verdict {
@@ -24,6 +25,8 @@ export interface Figures extends Verdict {
   readonly cpu: ByRole;
   /** Peak, in MB. */
   readonly memory: ByRole;
+  /** CPU that went to processes of no part in it, in % of the machine: with much of it no figure tells much. */
+  readonly others: number;
   /** Of all databases that work for it, a saga. */
   readonly walBytes?: number;
   readonly walSyncs?: number;
@@ -62,19 +65,22 @@ export async function runWindow(servers: Servers, running: Running, spec: Window
   const { load } = servers;
   const wal = await walOf(running, spec, false);
   const cpu = cpuOf(running.roots());
+  const machine = { begunAtMs: nowMs(), cpuMs: cpuOfMachine() };
   const stopWatching = watchMemory(() => running.roots());
   await load.behave(spec.behaviour ?? { unavailable: 0, refused: 0 });
   const { run, ...killed } = await send(servers, running, spec);
   const ends = await drain(running, run);
   const cpuUsed = differenceOf(cpuOf(running.roots()), cpu);
+  const others = othersOf(machine, cpuUsed);
   const memory = stopWatching();
   const books = servers.hasOwnParticipants ? await load.takeBooks() : undefined;
   const sagas = run.sent.length;
   const walAfter = await walOf(running, spec, true);
   const settleTimes = run.sent.map(({ orderId, sentAtMs }) => (ends.get(orderId)?.atMs ?? NaN) - sentAtMs);
   return {
-    ...judge({ sent: run.sent, ends, open: await running.countOpen(), books }),
-    ...{ contestant: running.name, window: spec.name, sagas, memory },
+    // what is open in a database of theirs may be theirs
+    ...judge({ sent: run.sent, ends, open: servers.ledger.isOwn ? await running.countOpen() : 0, books }),
+    ...{ contestant: running.name, window: spec.name, sagas, memory, others },
     perSecond: rateOf(spec.shape, run, ends),
     accept: latencyOf(run.sent.map(({ sentAtMs, acceptedAtMs }) => acceptedAtMs - sentAtMs)),
     settle: latencyOf(settleTimes),
@@ -85,6 +91,13 @@ export async function runWindow(servers: Servers, running: Running, spec: Window
     refusals: run.refusals,
     ...(killed.killedAtMs !== undefined && afterKill(run, ends, killed as Killed)),
   };
+}
+
+/** The benchmark's own process is among them, which reads the figures. */
+function othersOf(before: { readonly begunAtMs: number; readonly cpuMs: number }, used: ByRole): number {
+  const ours = Object.values(used).reduce((sum, each) => sum + each, 0);
+  const all = cpuOfMachine() - before.cpuMs;
+  return (Math.max(0, all - ours) / ((nowMs() - before.begunAtMs) * cpus().length)) * 100;
 }
 
 interface Killed {
@@ -162,18 +175,13 @@ function afterKill({ sent }: Run, ends: ReadonlyMap<string, End>, { killedAtMs, 
   return { readyMs, inFlight: late.length, slowestMs: Math.max(0, ...waits) };
 }
 
-async function walOf(running: Running, { isDeep = false }: WindowSpec, settles: boolean): Promise<Wals | undefined> {
+async function walOf(running: Running, { isDeep = false }: WindowSpec, settles: boolean): Promise<Wal | undefined> {
   if (!isDeep) return undefined;
   const all = await Promise.all(running.walUrls.map((url) => readWal(url, { settles })));
   return {
     bytes: all.reduce((sum, { bytes }) => sum + bytes, 0),
     syncs: all.reduce((sum, { syncs }) => sum + syncs, 0),
   };
-}
-
-interface Wals {
-  readonly bytes: number;
-  readonly syncs: number;
 }
 
 async function eventsOf(running: Running, sent: readonly Sent[]): Promise<number> {
