@@ -31,11 +31,11 @@ const { values } = parseArgs({
     url: { type: 'string' },
     rate: { type: 'string' },
     seconds: { type: 'string' },
-    // a closed loop of so many clients instead of a rate
-    clients: { type: 'string' },
+    // instead of a rate: so many orders, by 32 clients that each wait for their answers
+    count: { type: 'string' },
   },
 });
-const { url = '', rate = '0', seconds = '10', clients = '0' } = values;
+const { url = '', rate = '0', seconds = '10', count = '0' } = values;
 const TICK_MS = 5;
 const BODY = JSON.stringify({
   ...{ customerId: 'c-1', currency: 'EUR' },
@@ -84,11 +84,11 @@ async function openLoop(perSecond: number, endAt: number): Promise<void> {
   await Promise.all(underWay);
 }
 
-async function closedLoop(count: number, endAt: number): Promise<void> {
+async function closedLoop(most: number): Promise<void> {
   const client = async (): Promise<void> => {
-    while (performance.now() < endAt) await offer(performance.now());
+    while (offered < most) await offer(performance.now());
   };
-  await Promise.all(Array.from({ length: count }, client));
+  await Promise.all(Array.from({ length: 32 }, client));
 }
 
 function percentiles(values: number[]): Percentiles {
@@ -97,8 +97,8 @@ function percentiles(values: number[]): Percentiles {
   return { p50: at(0.5), p99: at(0.99) };
 }
 
-const endAt = performance.now() + Number(seconds) * 1_000;
-await (Number(clients) > 0 ? closedLoop(Number(clients), endAt) : openLoop(Number(rate), endAt));
+if (Number(count) > 0) await closedLoop(Number(count));
+else await openLoop(Number(rate), performance.now() + Number(seconds) * 1_000);
 await pool.close();
 const load: OfferedLoad = {
   ...{ offered, accepted: answers['202'] ?? 0, answers, refused: refusals.length },

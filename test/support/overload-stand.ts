@@ -5,6 +5,7 @@ import { fileURLToPath } from 'node:url';
 import pg from 'pg';
 import { findFreePorts } from '../../src/dev/ports.js';
 import type { Lane } from '../../src/saga/lane.js';
+import { eventually } from './eventually.js';
 import { createRunDatabases, startFaultServers } from './faults/fault-servers.js';
 import { startMain } from './processes.js';
 import type { OfferedLoad } from './open-loop.js';
@@ -14,8 +15,10 @@ const TYPESCRIPT = new URL('typescript.js', import.meta.url).href;
 
 /** A whole installation in one process, and what a test of overload looks at. */
 export interface OverloadStand {
-  /** Offers orders from a process of its own: at a rate, or as fast as so many clients get their answers. */
-  offer(how: { readonly seconds: number; readonly rate?: number; readonly clients?: number }): Promise<OfferedLoad>;
+  /** Offers orders from a process of its own: for a while at a rate, or so many as fast as 32 clients get their answers. */
+  offer(how: { readonly seconds: number; readonly rate: number } | { readonly count: number }): Promise<OfferedLoad>;
+  /** Waits until nothing is open. */
+  untilSettled(): Promise<void>;
   /** Sagas that have settled, and sagas that have not. */
   count(): Promise<{ readonly settled: number; readonly open: number }>;
   /** Of the process, in MB. */
@@ -47,14 +50,11 @@ export async function openOverloadStand(lane: Lane): Promise<OverloadStand> {
   }
   const pool = new pg.Pool({ connectionString: databases.orders, max: 2 });
   return {
-    offer: ({ seconds, rate = 0, clients = 0 }) =>
-      runGenerator(['--url', url, '--seconds', `${seconds}`, '--rate', `${rate}`, '--clients', `${clients}`]),
-    count: async () => {
-      const { rows } = await pool.query<{ settled: number; open: number }>(
-        `select count(finished_at)::int as settled, (count(*) - count(finished_at))::int as open from settle.saga`,
-      );
-      return rows[0]!;
-    },
+    offer: (how) =>
+      runGenerator(['--url', url, ...Object.entries(how).flatMap(([name, value]) => [`--${name}`, `${value}`])]),
+    untilSettled: () =>
+      eventually(async () => expect((await countSagas(pool)).open).toBe(0), { timeoutMs: 280_000, everyMs: 100 }),
+    count: () => countSagas(pool),
     memoryMb: () =>
       Math.round(Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${main.pid}/status`, 'utf8'))![1]) / 1_024),
     stop: async () => {
@@ -63,6 +63,13 @@ export async function openOverloadStand(lane: Lane): Promise<OverloadStand> {
       await servers.stop();
     },
   };
+}
+
+async function countSagas(pool: pg.Pool): Promise<{ settled: number; open: number }> {
+  const { rows } = await pool.query<{ settled: number; open: number }>(
+    `select count(finished_at)::int as settled, (count(*) - count(finished_at))::int as open from settle.saga`,
+  );
+  return rows[0]!;
 }
 
 function runGenerator(args: readonly string[]): Promise<OfferedLoad> {
