@@ -5,6 +5,8 @@ export type Closed = 'full' | 'resting';
 export interface Gate {
   /** Takes a place, unless it is closed. */
   enter(): Closed | undefined;
+  /** Whether so many are inside that it lets nobody in. */
+  isFull(): boolean;
   /** Gives the place back. */
   leave(end: 'well' | 'troubled' | 'neither'): void;
 }
@@ -28,9 +30,11 @@ export function createGate(now: () => number = () => performance.now()): Gate {
   let inside = 0;
   let troubled = 0;
   let probeAt = 0;
+  const isFull = (): boolean => inside >= MOST_AT_ONCE;
   return {
+    isFull,
     enter: () => {
-      if (inside >= MOST_AT_ONCE) return 'full';
+      if (isFull()) return 'full';
       if (troubled >= MOST_TROUBLED) {
         if (now() < probeAt) return 'resting';
         probeAt = now() + PROBE_MS;

@@ -51,6 +51,8 @@ export interface ExpressLane {
    * @throws when the ledger does not answer
    */
   accept(saga: NewSaga): Promise<AcceptedSaga | undefined>;
+  /** Whether a saga of a type has no place now, as too many are on their way: the other lane, which costs more, has none either. */
+  isFull(type: string): boolean;
   counts(): readonly ExpressCount[];
   /** Begins no more steps, hands over what is under way. */
   stop(): Promise<void>;
@@ -122,6 +124,7 @@ export function createExpressLane(options: ExpressOptions): ExpressLane {
       else leave(track, 'refused');
       return boarded.saga;
     },
+    isFull: (type) => tracks.get(type)?.gate.isFull() ?? false,
     counts: () => [...counts.values()],
     stop: async () => {
       isClosing = true;
