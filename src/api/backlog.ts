@@ -1,36 +1,103 @@
 import type { Ledger } from './ledger.js';
 import { ProblemError } from './problems.js';
 
-/** How old the count may be: under load it costs four queries a second, whatever the load. */
+/** How old the count may be: under load it costs a few queries a second, whatever the load. */
 const SAMPLE_MS = 250;
+/** A count no older than this serves while the next is taken: a ledger that is slow is one more reason to say no at once. */
+const STALE_MS = 2_000;
+/** Of refused requests, so many at a time are looked up; the others are refused unseen, as the look costs what they must not. */
+const MOST_LOOKS = 16;
+/** What would wait longer than this, in ms, is better refused: its client has gone by the time that it runs. */
+const LONGEST_WAIT_MS = 10_000;
+/** So many may wait whatever the pace, as bursts come. */
+const LEAST = 256;
+/** Where nothing is started for so long, in ms, Temporal or the workers are away: that is no overload, and may last. */
+const STANDSTILL_MS = 10_000;
+/** What the last quarter of a second weighs in the pace. */
+const WEIGHT = 0.1;
 
-/** Bounds how many accepted sagas may wait for Temporal. */
+/** Bounds how many accepted sagas may wait for their workflows. */
 export interface Backlog {
   /**
-   * Lets a request in while there is room, and a repeated one always: it adds nothing.
+   * Lets a request in while there is room, and a repeated one as long as there is time to look whether it is: it adds nothing.
    *
    * @throws ProblemError `backlog-full`
    */
-  admit(request: { tenantId: string; idempotencyKey: string }): Promise<void>;
+  admit(request: { tenantId: string; idempotencyKey: string }, isLaneFull?: boolean): Promise<void>;
 }
 
-/** The backlog of one process; `limit` sagas may wait, give or take what a quarter of a second brings. */
-export function createBacklog(ledger: Pick<Ledger, 'countWaiting' | 'isKeyKnown'>, limit: number): Backlog {
-  let sample: Promise<boolean> | undefined;
-  const isFull = (): Promise<boolean> => {
-    if (sample) return sample;
-    const taken = ledger.countWaiting(limit).then((count) => count >= limit);
-    sample = taken;
-    const forget = (): void => void (sample = undefined);
-    taken.then(() => setTimeout(forget, SAMPLE_MS).unref(), forget);
-    return taken;
+type BacklogLedger = Pick<Ledger, 'countWaiting' | 'lookAtWaiting' | 'isKeyKnown'>;
+
+/**
+ * The backlog of one process: it is full when `limit` sagas wait, give or take what a quarter of a second brings. Sooner while
+ * sagas are being started: then no more are let in than ten seconds' worth, at the pace at which they are, by whichever process.
+ * What is refused in time costs next to nothing; what is accepted takes the time of those that run, and keeps its client waiting.
+ *
+ * @param now ms on a clock that only goes forward
+ */
+export function createBacklog(
+  ledger: BacklogLedger,
+  limit: number,
+  now: () => number = () => performance.now(),
+): Backlog {
+  const findPaceLimit = createPace(ledger, { limit, now });
+  const findProblem = createSampler(now, async () => {
+    const [count, paced] = await Promise.all([ledger.countWaiting(limit), findPaceLimit()]);
+    return count >= paced ? `${paced} or more sagas wait to be started` : undefined;
+  });
+  let looks = 0;
+  const isRepeated: BacklogLedger['isKeyKnown'] = async (request) => {
+    if (looks >= MOST_LOOKS) return false;
+    looks += 1;
+    return ledger.isKeyKnown(request).finally(() => (looks -= 1));
   };
   return {
-    admit: async (request) => {
-      if (!(await isFull()) || (await ledger.isKeyKnown(request))) return;
-      throw new ProblemError('backlog-full', `${limit} or more sagas wait to be started`, {
-        headers: { 'retry-after': '5' },
-      });
+    admit: async (request, isLaneFull = false) => {
+      const problem = isLaneFull ? 'the express lane is full' : await findProblem();
+      if (problem === undefined || (await isRepeated(request))) return;
+      throw new ProblemError('backlog-full', problem, { headers: { 'retry-after': isLaneFull ? '1' : '5' } });
     },
+  };
+}
+
+/** Takes a sample now and then, and waits for it only where the one before is too old. */
+function createSampler<T>(now: () => number, take: () => Promise<T>): () => Promise<T> {
+  let last: { readonly value: T; readonly atMs: number } | undefined;
+  let underWay: Promise<T> | undefined;
+  const refresh = (): Promise<T> =>
+    (underWay ??= take()
+      .then((value) => {
+        last = { value, atMs: now() };
+        return value;
+      })
+      .finally(() => (underWay = undefined)));
+  return async () => {
+    const ageMs = last ? now() - last.atMs : Infinity;
+    if (ageMs < SAMPLE_MS) return last!.value;
+    const refreshed = refresh();
+    if (ageMs > STALE_MS) return refreshed;
+    // whoever comes when it is too old hears of a ledger that does not answer
+    refreshed.catch(() => undefined);
+    return last!.value;
+  };
+}
+
+/** How many may wait, by the pace at which they are started. */
+function createPace(
+  ledger: BacklogLedger,
+  { limit, now }: { readonly limit: number; readonly now: () => number },
+): () => Promise<number> {
+  let last = { atMs: 0, waiting: 0 };
+  let perMs = 0;
+  let movedAt = -Infinity;
+  return async () => {
+    const seen = await ledger.lookAtWaiting(last.atMs, limit);
+    const started = Math.max(0, last.waiting - seen.left);
+    if (last.waiting > 0) perMs += WEIGHT * (started / Math.max(1, seen.atMs - last.atMs) - perMs);
+    if (started > 0 || last.waiting === 0) movedAt = now();
+    last = seen;
+    return now() - movedAt > STANDSTILL_MS
+      ? limit
+      : Math.min(limit, Math.max(LEAST, Math.round(perMs * LONGEST_WAIT_MS)));
   };
 }

@@ -3,6 +3,7 @@ import { createHash, timingSafeEqual } from 'node:crypto';
 import type { Socket } from 'node:net';
 import { FastifyAdapter } from '@nestjs/platform-fastify';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import { boundInFlight } from './in-flight.js';
 import { MAX_BODY_BYTES, parseJsonBody } from './json-body.js';
 import type { ApiParts } from './parts.js';
 import { problemOf, sendProblem } from './problem.filter.js';
@@ -42,6 +43,7 @@ export function createHttpAdapter(parts: ApiParts): FastifyAdapter {
   server.decorateRequest('tenantId', 'default');
   acceptJsonOnly(server);
   addHooks(server, parts);
+  boundInFlight(server);
   return adapter;
 }
 
@@ -83,7 +85,9 @@ function addHooks(server: FastifyInstance, { config, metrics, logger }: ApiParts
     metrics.observeRequest({ method: knownMethod(method), route, status, seconds: reply.elapsedTime / 1_000 });
     // neither the address nor any header: both may hold what must not be in a log
     const line = { method, route, status, ms, sagaId: request.sagaId, ...readTrace(request.raw) };
-    if (status >= 500) logger.warn(line, 'request');
+    // an overload is no time to write a line for each refusal: they are counted
+    if (status === 503) logger.debug(line, 'request');
+    else if (status >= 500) logger.warn(line, 'request');
     else if (method === 'POST') logger.info(line, 'request');
     else logger.debug(line, 'request');
     done();

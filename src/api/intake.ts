@@ -55,7 +55,7 @@ export class Intake {
   }: SagaRequest<Input>): Promise<AcceptedSaga> {
     const { backlog, ledger, starter, express, metrics } = this.parts;
     const { type, businessKey, plan } = definition;
-    await backlog.admit({ tenantId, idempotencyKey });
+    await backlog.admit({ tenantId, idempotencyKey }, express?.isFull(type));
     const requestHash = hashOf({ type, body });
     const request: NewSaga = {
       id: sagaId(v7()),

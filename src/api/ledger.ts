@@ -22,12 +22,13 @@ import {
   ping,
 } from '../db/saga-queries.js';
 import { requestCancel } from '../db/saga-cancel.js';
-import { countWaiting } from '../db/saga-scan.js';
+import { countWaiting, lookAtWaiting } from '../db/saga-scan.js';
 import { acceptSaga } from '../db/saga-store.js';
 
 const QUERIES = {
   acceptSaga,
   countWaiting,
+  lookAtWaiting,
   requestCancel,
   recordEvent,
   isKeyKnown,

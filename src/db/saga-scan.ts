@@ -50,6 +50,37 @@ export async function countWaiting(pool: pg.Pool, atMost: number): Promise<numbe
   return rows[0]!.count;
 }
 
+/** By then an acceptance can be seen by all. */
+const VISIBLE_MS = 2_000;
+
+/** How the sagas that wait for a workflow go on, of those that were accepted two seconds ago or before. */
+export interface WaitingSagas {
+  /** When it was looked, in ms since the epoch by the ledger's clock. */
+  readonly atMs: number;
+  /** Accepted, and not started; no further than asked. */
+  readonly waiting: number;
+  /** Of those, the ones that were so at the look before. */
+  readonly left: number;
+}
+
+/**
+ * Looks at the sagas that were never started.
+ *
+ * @param lastMs when it was looked before, in ms since the epoch by the ledger's clock
+ */
+export async function lookAtWaiting(pool: pg.Pool, lastMs: number, atMost: number): Promise<WaitingSagas> {
+  const { rows } = await pool.query<WaitingSagas>({
+    name: 'look-at-waiting',
+    text: `select (extract(epoch from statement_timestamp()) * 1000)::float8 as "atMs", count(*) as waiting,
+                  count(*) filter (where accepted_at <= to_timestamp(($1::float8 - $3) / 1000)) as left
+             from (select accepted_at from settle.saga
+                    where state = 'accepted' and accepted_at <= statement_timestamp() - $3 * interval '1 ms'
+                    order by accepted_at limit $2) as waiting`,
+    values: [lastMs, atMost, VISIBLE_MS],
+  });
+  return rows[0]!;
+}
+
 /** Makes sagas due again soon: nothing was learnt of them, so their next look must not be the later for it. */
 export async function postponeBriefly(pool: pg.Pool, sagaIds: readonly string[]): Promise<void> {
   await pool.query(

@@ -1,0 +1,93 @@
+import { createBacklog } from '../../src/api/backlog.js';
+import { ProblemError } from '../../src/api/problems.js';
+
+const REQUEST = { tenantId: 'default', idempotencyKey: 'key' };
+
+/** A backlog over a ledger in which sagas wait first in, first out, on a clock of its own. */
+function openBacklog(limit: number): {
+  arrive(count: number): void;
+  start(count: number): void;
+  pass(ms: number): Promise<boolean>;
+} {
+  let nowMs = 1_000_000;
+  let waiting: number[] = [];
+  const ledger = {
+    countWaiting: (atMost: number) => Promise.resolve(Math.min(atMost, waiting.length)),
+    lookAtWaiting: (lastMs: number, atMost: number) => {
+      const until = (ms: number): number => Math.min(atMost, waiting.filter((at) => at <= ms - 2_000).length);
+      return Promise.resolve({ atMs: nowMs, waiting: until(nowMs), left: until(lastMs) });
+    },
+    isKeyKnown: () => Promise.resolve(false),
+  };
+  const backlog = createBacklog(ledger, limit, () => nowMs);
+  return {
+    arrive: (count) => waiting.push(...Array<number>(count).fill(nowMs)),
+    start: (count) => void (waiting = waiting.slice(count)),
+    pass: async (ms) => {
+      nowMs += ms;
+      return backlog.admit(REQUEST).then(
+        () => true,
+        (error: unknown) => {
+          if (!(error instanceof ProblemError)) throw error;
+          return false;
+        },
+      );
+    },
+  };
+}
+
+test('while sagas are started no more may wait than ten seconds’ worth of them', async () => {
+  const { arrive, start, pass } = openBacklog(10_000);
+  let most = 0;
+  let waiting = 0;
+  for (let n = 0; n < 400; n += 1) {
+    // 40 a second are started, and 400 a second come
+    const begun = Math.min(waiting, 10);
+    start(begun);
+    waiting -= begun;
+    if (await pass(250)) {
+      arrive(100);
+      waiting += 100;
+    }
+    most = Math.max(most, waiting);
+  }
+  expect(most).toBeGreaterThan(300);
+  expect(most).toBeLessThan(800);
+});
+
+test('while nothing is started at all, as without Temporal, as many may wait as the setting says', async () => {
+  const { arrive, pass } = openBacklog(2_000);
+  let waiting = 0;
+  for (let n = 0; n < 100; n += 1) {
+    if (!(await pass(250))) continue;
+    arrive(100);
+    waiting += 100;
+  }
+  // give or take what comes between two looks
+  expect(waiting).toBeGreaterThanOrEqual(2_000);
+  expect(waiting).toBeLessThanOrEqual(2_100);
+});
+
+test('a ledger that is slow keeps no refusal waiting: few are looked up, and the count may be a second old', async () => {
+  let nowMs = 0;
+  let looks = 0;
+  const never = new Promise<never>(() => undefined);
+  let isSlow = false;
+  const ledger = {
+    countWaiting: () => (isSlow ? never : Promise.resolve(10)),
+    lookAtWaiting: () => Promise.resolve({ atMs: nowMs, waiting: 0, left: 0 }),
+    isKeyKnown: () => {
+      looks += 1;
+      return isSlow ? never : Promise.resolve(false);
+    },
+  };
+  const backlog = createBacklog(ledger, 10, () => nowMs);
+  await expect(backlog.admit(REQUEST)).rejects.toBeInstanceOf(ProblemError);
+  isSlow = true;
+  nowMs += 1_000;
+  let refused = 0;
+  for (let n = 0; n < 100; n += 1) void backlog.admit(REQUEST).catch(() => (refused += 1));
+  await new Promise((resolve) => setImmediate(resolve));
+  expect(looks).toBe(1 + 16);
+  expect(refused).toBe(100 - 16);
+});
