@@ -1,0 +1,97 @@
+import { spawn } from 'node:child_process';
+import { randomUUID } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import pg from 'pg';
+import { findFreePorts } from '../../src/dev/ports.js';
+import type { Lane } from '../../src/saga/lane.js';
+import { eventually } from './eventually.js';
+import { createRunDatabases, startFaultServers, type FaultServers } from './faults/fault-servers.js';
+import { startMain } from './processes.js';
+import type { OfferedLoad } from './open-loop.js';
+
+const GENERATOR = fileURLToPath(new URL('open-loop.ts', import.meta.url));
+const TYPESCRIPT = new URL('typescript.js', import.meta.url).href;
+
+/** A whole installation in one process, and what a test of overload looks at. */
+export interface OverloadStand {
+  /** Offers orders from a process of its own: for a while at a rate, or so many as fast as 32 clients get their answers. */
+  offer(how: { readonly seconds: number; readonly rate: number } | { readonly count: number }): Promise<OfferedLoad>;
+  /** Waits until nothing is open. */
+  untilSettled(): Promise<void>;
+  /** Sagas that have settled, and sagas that have not. */
+  count(): Promise<{ readonly settled: number; readonly open: number }>;
+  /** Of the process, in MB. */
+  memoryMb(): number;
+  stop(): Promise<void>;
+}
+
+/** Starts one on servers of its own. */
+export async function openOverloadStand(lane: Lane): Promise<OverloadStand> {
+  const servers = await startFaultServers();
+  try {
+    return await openOn(servers, lane);
+  } catch (error) {
+    await servers.stop();
+    throw error;
+  }
+}
+
+async function openOn(servers: FaultServers, lane: Lane): Promise<OverloadStand> {
+  const databases = await createRunDatabases(servers, 'overload');
+  const port = await findFreePorts(7);
+  const env = {
+    ...{ PORT: `${port}`, DATABASE_URL: databases.orders, SETTLE_LANE: lane, LOG_LEVEL: 'warn' },
+    ...{ SETTLE_INVENTORY_DATABASE_URL: databases.inventory, SETTLE_ACCOUNTS_DATABASE_URL: databases.accounts },
+    ...{ SETTLE_PROFILES_DATABASE_URL: databases.profiles, TEMPORAL_ADDRESS: servers.temporal.address },
+    SETTLE_TASK_QUEUE: `overload-${randomUUID()}`,
+  };
+  const url = `http://127.0.0.1:${port}`;
+  const isReady = (): Promise<boolean> =>
+    fetch(`${url}/health/ready`).then(
+      ({ ok }) => ok,
+      () => false,
+    );
+  const main = await startMain({ args: ['all'], env, timeoutMs: 120_000, ready: /^/ });
+  for (const end = Date.now() + 120_000; !(await isReady());) {
+    if (Date.now() > end || !main.isRunning()) throw new Error(`not ready:\n${main.output()}`);
+    await new Promise((resolve) => setTimeout(resolve, 100));
+  }
+  const pool = new pg.Pool({ connectionString: databases.orders, max: 2 });
+  return {
+    offer: (how) =>
+      runGenerator(['--url', url, ...Object.entries(how).flatMap(([name, value]) => [`--${name}`, `${value}`])]),
+    untilSettled: () =>
+      eventually(async () => expect((await countSagas(pool)).open).toBe(0), { timeoutMs: 280_000, everyMs: 100 }),
+    count: () => countSagas(pool),
+    memoryMb: () =>
+      Math.round(Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${main.pid}/status`, 'utf8'))![1]) / 1_024),
+    stop: async () => {
+      await pool.end();
+      await main.kill('SIGTERM');
+      await servers.stop();
+    },
+  };
+}
+
+async function countSagas(pool: pg.Pool): Promise<{ settled: number; open: number }> {
+  const { rows } = await pool.query<{ settled: number; open: number }>(
+    `select count(finished_at)::int as settled, (count(*) - count(finished_at))::int as open from settle.saga`,
+  );
+  return rows[0]!;
+}
+
+function runGenerator(args: readonly string[]): Promise<OfferedLoad> {
+  return new Promise((resolve, reject) => {
+    const child = spawn(process.execPath, ['--import', TYPESCRIPT, GENERATOR, ...args], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
+    onFinish(() => child.kill('SIGKILL'));
+    let output = '';
+    child.stdout.setEncoding('utf8').on('data', (chunk: string) => (output += chunk));
+    child.once('error', reject).once('close', (code) => {
+      if (code === 0) resolve(JSON.parse(output) as OfferedLoad);
+      else reject(new Error(`the generator ended with ${code}: ${output}`));
+    });
+  });
+}
