@@ -1,18 +1,28 @@
 /** Why a saga does not enter the express lane: too many of its type are in it, or the last ones had to leave it. */
 export type Closed = 'full' | 'resting';
 
+/** How a saga has left the lane. */
+export type Left = 'well' | 'troubled' | 'neither';
+
 /** Lets the sagas of one type into the express lane, as long as that pays. */
 export interface Gate {
-  /** Takes a place, unless it is closed. */
-  enter(): Closed | undefined;
   /** Whether so many are inside that it lets nobody in. */
   isFull(): boolean;
-  /** Gives the place back. */
-  leave(end: 'well' | 'troubled' | 'neither'): void;
+  /** Takes a place, unless it is closed. */
+  enter(): Closed | undefined;
+  /** Gives the place back. @param insideMs how long it was taken */
+  leave(end: Left, insideMs: number): void;
 }
 
 /** Bounds the memory of one type, and how much of the lane a slow participant can fill. */
 const MOST_AT_ONCE = 512;
+/** Some are always let in, so that there is something to measure. */
+const LEAST_AT_ONCE = 32;
+/** Those that are inside for longer, in ms, are too many for this process: soon their attempts and leases end before they do. */
+const SLOW_MS = 1_000;
+/** By how much fewer are let in then, once in this time, in ms; one more for each that is fast. */
+const SHRINK = 0.7;
+const SHRINK_EVERY_MS = 250;
 /** So many in a row are no accident: each costs both lanes. */
 const MOST_TROUBLED = 5;
 /** While it rests one saga in this time tries whether all is well again. */
@@ -23,14 +33,24 @@ const PROBE_MS = 1_000;
  * ```
  * open ──5 in a row had trouble──▶ resting: one a second is let in ──one goes well──▶ open
  * ```
+ * While it is open it lets in as many as get through within a second, found out by trying.
  *
  * @param now ms on a clock that only goes forward
  */
 export function createGate(now: () => number = () => performance.now()): Gate {
   let inside = 0;
+  let most = MOST_AT_ONCE;
+  let shrunkAt = -Infinity;
   let troubled = 0;
   let probeAt = 0;
-  const isFull = (): boolean => inside >= MOST_AT_ONCE;
+  const isFull = (): boolean => inside >= most;
+  const adapt = (isSlow: boolean): void => {
+    if (!isSlow) most = Math.min(MOST_AT_ONCE, most + 1);
+    else if (now() - shrunkAt > SHRINK_EVERY_MS) {
+      shrunkAt = now();
+      most = Math.max(LEAST_AT_ONCE, Math.min(most, inside) * SHRINK);
+    }
+  };
   return {
     isFull,
     enter: () => {
@@ -42,7 +62,8 @@ export function createGate(now: () => number = () => performance.now()): Gate {
       inside += 1;
       return undefined;
     },
-    leave: (end) => {
+    leave: (end, insideMs) => {
+      adapt(insideMs > SLOW_MS);
       inside -= 1;
       if (end === 'well') troubled = 0;
       if (end === 'troubled') troubled += 1;

@@ -94,9 +94,9 @@ export function createExpressLane(options: ExpressOptions): ExpressLane {
     const before = counts.get(`${type} ${ending}`)?.count ?? 0;
     counts.set(`${type} ${ending}`, { type, ending, count: before + 1 });
   };
-  const leave = ({ gate, definition }: Track, ending: ExpressEnding): void => {
+  const leave = ({ gate, definition }: Track, ending: ExpressEnding, insideMs: number): void => {
     note(definition.type, ending);
-    gate.leave(ending === 'completed' ? 'well' : HARMLESS.has(ending) ? 'neither' : 'troubled');
+    gate.leave(ending === 'completed' ? 'well' : HARMLESS.has(ending) ? 'neither' : 'troubled', insideMs);
   };
   return {
     accept: async (saga) => {
@@ -107,8 +107,10 @@ export function createExpressLane(options: ExpressOptions): ExpressLane {
         note(saga.type, closed);
         return undefined;
       }
+      const enteredAt = performance.now();
+      const insideMs = (): number => performance.now() - enteredAt;
       const boarded = await board(lane, track.definition, saga).catch((error: unknown) => {
-        leave(track, 'failed');
+        leave(track, 'failed', insideMs());
         if (isDatabaseUnavailable(error)) throw error;
         options.onError(error, 'a saga was not accepted into the express lane; it takes the other');
         return undefined;
@@ -117,11 +119,11 @@ export function createExpressLane(options: ExpressOptions): ExpressLane {
       const { ride } = boarded;
       if (ride) {
         const riding = drive(lane, ride)
-          .then((ending) => leave(track, ending))
+          .then((ending) => leave(track, ending, insideMs()))
           .finally(() => underWay.delete(riding));
         underWay.add(riding);
-      } else if (boarded.saga.replayed) track.gate.leave('neither');
-      else leave(track, 'refused');
+      } else if (boarded.saga.replayed) track.gate.leave('neither', insideMs());
+      else leave(track, 'refused', insideMs());
       return boarded.saga;
     },
     isFull: (type) => tracks.get(type)?.gate.isFull() ?? false,

@@ -3,6 +3,10 @@ import { ProblemError } from './problems.js';
 
 /** How old the count may be: under load it costs a few queries a second, whatever the load. */
 const SAMPLE_MS = 250;
+/** A count no older than this serves while the next is taken: a ledger that is slow is one more reason to say no at once. */
+const STALE_MS = 2_000;
+/** Of refused requests, so many at a time are looked up; the others are refused unseen, as the look costs what they must not. */
+const MOST_LOOKS = 16;
 /** What would wait longer than this, in ms, is better refused: its client has gone by the time that it runs. */
 const LONGEST_WAIT_MS = 10_000;
 /** So many may wait whatever the pace, as bursts come. */
@@ -15,7 +19,7 @@ const WEIGHT = 0.1;
 /** Bounds how many accepted sagas may wait for their workflows. */
 export interface Backlog {
   /**
-   * Lets a request in while there is room, and a repeated one always: it adds nothing.
+   * Lets a request in while there is room, and a repeated one as long as there is time to look whether it is: it adds nothing.
    *
    * @throws ProblemError `backlog-full`
    */
@@ -37,23 +41,44 @@ export function createBacklog(
   now: () => number = () => performance.now(),
 ): Backlog {
   const findPaceLimit = createPace(ledger, { limit, now });
-  let sample: Promise<string | undefined> | undefined;
-  const findProblem = (): Promise<string | undefined> => {
-    if (sample) return sample;
-    const taken = Promise.all([ledger.countWaiting(limit), findPaceLimit()]).then(([count, paced]) =>
-      count >= paced ? `${paced} or more sagas wait to be started` : undefined,
-    );
-    sample = taken;
-    const forget = (): void => void (sample = undefined);
-    taken.then(() => setTimeout(forget, SAMPLE_MS).unref(), forget);
-    return taken;
+  const findProblem = createSampler(now, async () => {
+    const [count, paced] = await Promise.all([ledger.countWaiting(limit), findPaceLimit()]);
+    return count >= paced ? `${paced} or more sagas wait to be started` : undefined;
+  });
+  let looks = 0;
+  const isRepeated: BacklogLedger['isKeyKnown'] = async (request) => {
+    if (looks >= MOST_LOOKS) return false;
+    looks += 1;
+    return ledger.isKeyKnown(request).finally(() => (looks -= 1));
   };
   return {
     admit: async (request, isLaneFull = false) => {
       const problem = isLaneFull ? 'the express lane is full' : await findProblem();
-      if (problem === undefined || (await ledger.isKeyKnown(request))) return;
+      if (problem === undefined || (await isRepeated(request))) return;
       throw new ProblemError('backlog-full', problem, { headers: { 'retry-after': isLaneFull ? '1' : '5' } });
     },
+  };
+}
+
+/** Takes a sample now and then, and waits for it only where the one before is too old. */
+function createSampler<T>(now: () => number, take: () => Promise<T>): () => Promise<T> {
+  let last: { readonly value: T; readonly atMs: number } | undefined;
+  let underWay: Promise<T> | undefined;
+  const refresh = (): Promise<T> =>
+    (underWay ??= take()
+      .then((value) => {
+        last = { value, atMs: now() };
+        return value;
+      })
+      .finally(() => (underWay = undefined)));
+  return async () => {
+    const ageMs = last ? now() - last.atMs : Infinity;
+    if (ageMs < SAMPLE_MS) return last!.value;
+    const refreshed = refresh();
+    if (ageMs > STALE_MS) return refreshed;
+    // whoever comes when it is too old hears of a ledger that does not answer
+    refreshed.catch(() => undefined);
+    return last!.value;
   };
 }
 

@@ -2,7 +2,7 @@ import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { OPERATIONS } from './operations.js';
 import { ProblemError } from './problems.js';
 
-/** More than any burst that a process can serve in time: what comes on top would be answered after its client has gone. */
+/** More than a burst that a process can serve in time: what comes on top would be answered after its client has gone. */
 const MOST = 512;
 
 /** The requests that may begin a saga. */

@@ -139,7 +139,7 @@ export const PROBLEMS = {
   },
   'backlog-full': {
     status: 503,
-    title: 'Too many sagas wait to be started',
+    title: 'Too many sagas wait, or are under way',
     remedy: 'Send the request again after Retry-After; nothing was stored.',
   },
   'database-unavailable': {

@@ -88,6 +88,42 @@ describe('without Temporal', () => {
   });
 });
 
+describe('when more requests come than are answered', () => {
+  const database = useDatabase('producer');
+  let release = (): void => undefined;
+  let api: TestApi;
+  beforeAll(async () => {
+    const released = new Promise<void>((resolve) => (release = resolve));
+    const wrap: Wrap = (_name, port) => {
+      if (!('acceptSaga' in port)) return port;
+      const ledger = port as unknown as Ledger;
+      const acceptSaga: Ledger['acceptSaga'] = (saga) => released.then(() => ledger.acceptSaga(saga));
+      return { ...port, acceptSaga };
+    };
+    api = await startTestApi(database.url, { wrap });
+  });
+  afterAll(() => {
+    release();
+    return api.stop();
+  });
+
+  test('those beyond 512 are refused before their body is read, and none of the others is lost', async () => {
+    const inTime = Promise.all(Array.from({ length: 512 }, () => postOrder(api.url)));
+    const refusal = await eventually(async () => {
+      const response = await fetch(`${api.url}/v1/orders`, { method: 'POST', body: 'unread' });
+      expect(response.status).toBe(503);
+      return response;
+    });
+    expect(refusal.headers.get('retry-after')).toBe('1');
+    expect(await refusal.json()).toMatchObject({ type: '/problems/backlog-full' });
+    expect((await fetch(`${api.url}/health/live`)).status).toBe(200);
+    release();
+    expect(new Set((await inTime).map(({ status }) => status))).toEqual(new Set([202]));
+    await api.pool.query(`update settle.saga set state = 'running'`);
+    await eventually(async () => expect((await postOrder(api.url)).status).toBe(202));
+  }, 60_000);
+});
+
 describe('when a call of the ledger fails', () => {
   const database = useDatabase('producer');
 

@@ -6,7 +6,7 @@ import pg from 'pg';
 import { findFreePorts } from '../../src/dev/ports.js';
 import type { Lane } from '../../src/saga/lane.js';
 import { eventually } from './eventually.js';
-import { createRunDatabases, startFaultServers } from './faults/fault-servers.js';
+import { createRunDatabases, startFaultServers, type FaultServers } from './faults/fault-servers.js';
 import { startMain } from './processes.js';
 import type { OfferedLoad } from './open-loop.js';
 
@@ -29,6 +29,15 @@ export interface OverloadStand {
 /** Starts one on servers of its own. */
 export async function openOverloadStand(lane: Lane): Promise<OverloadStand> {
   const servers = await startFaultServers();
+  try {
+    return await openOn(servers, lane);
+  } catch (error) {
+    await servers.stop();
+    throw error;
+  }
+}
+
+async function openOn(servers: FaultServers, lane: Lane): Promise<OverloadStand> {
   const databases = await createRunDatabases(servers, 'overload');
   const port = await findFreePorts(7);
   const env = {

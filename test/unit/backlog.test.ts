@@ -1,4 +1,3 @@
-import { jest } from '@jest/globals';
 import { createBacklog } from '../../src/api/backlog.js';
 import { ProblemError } from '../../src/api/problems.js';
 
@@ -24,10 +23,8 @@ function openBacklog(limit: number): {
   return {
     arrive: (count) => waiting.push(...Array<number>(count).fill(nowMs)),
     start: (count) => void (waiting = waiting.slice(count)),
-    // a look is kept for a quarter of a second: the timers of Jest let it go
     pass: async (ms) => {
       nowMs += ms;
-      jest.advanceTimersByTime(ms);
       return backlog.admit(REQUEST).then(
         () => true,
         (error: unknown) => {
@@ -38,9 +35,6 @@ function openBacklog(limit: number): {
     },
   };
 }
-
-beforeEach(() => void jest.useFakeTimers());
-afterEach(() => void jest.useRealTimers());
 
 test('while sagas are started no more may wait than ten seconds’ worth of them', async () => {
   const { arrive, start, pass } = openBacklog(10_000);
@@ -58,7 +52,7 @@ test('while sagas are started no more may wait than ten seconds’ worth of them
     most = Math.max(most, waiting);
   }
   expect(most).toBeGreaterThan(300);
-  expect(most).toBeLessThan(600);
+  expect(most).toBeLessThan(800);
 });
 
 test('while nothing is started at all, as without Temporal, as many may wait as the setting says', async () => {
@@ -69,5 +63,31 @@ test('while nothing is started at all, as without Temporal, as many may wait as 
     arrive(100);
     waiting += 100;
   }
-  expect(waiting).toBe(2_000);
+  // give or take what comes between two looks
+  expect(waiting).toBeGreaterThanOrEqual(2_000);
+  expect(waiting).toBeLessThanOrEqual(2_100);
+});
+
+test('a ledger that is slow keeps no refusal waiting: few are looked up, and the count may be a second old', async () => {
+  let nowMs = 0;
+  let looks = 0;
+  const never = new Promise<never>(() => undefined);
+  let isSlow = false;
+  const ledger = {
+    countWaiting: () => (isSlow ? never : Promise.resolve(10)),
+    lookAtWaiting: () => Promise.resolve({ atMs: nowMs, waiting: 0, left: 0 }),
+    isKeyKnown: () => {
+      looks += 1;
+      return isSlow ? never : Promise.resolve(false);
+    },
+  };
+  const backlog = createBacklog(ledger, 10, () => nowMs);
+  await expect(backlog.admit(REQUEST)).rejects.toBeInstanceOf(ProblemError);
+  isSlow = true;
+  nowMs += 1_000;
+  let refused = 0;
+  for (let n = 0; n < 100; n += 1) void backlog.admit(REQUEST).catch(() => (refused += 1));
+  await new Promise((resolve) => setImmediate(resolve));
+  expect(looks).toBe(1 + 16);
+  expect(refused).toBe(100 - 16);
 });

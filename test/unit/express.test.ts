@@ -66,7 +66,7 @@ test('the gate rests after five in a row had trouble, lets one a second try, and
   const ride = (end: 'well' | 'troubled' | 'neither'): string => {
     const closed = gate.enter();
     if (closed) return closed;
-    gate.leave(end);
+    gate.leave(end, 10);
     return end;
   };
   for (let n = 0; n < 4; n += 1) ride('troubled');
@@ -83,8 +83,26 @@ test('the gate bounds how many are inside', () => {
   const entered = Array.from({ length: 600 }, () => gate.enter());
   expect(entered.filter((closed) => closed === undefined)).toHaveLength(512);
   expect(entered.at(-1)).toBe('full');
-  gate.leave('neither');
+  gate.leave('neither', 10);
   expect(gate.enter()).toBeUndefined();
+});
+
+test('the gate lets in fewer while they take longer than a second, and more again when they do not', () => {
+  let now = 0;
+  const gate = createGate(() => now);
+  const fill = (insideMs = 10): number => {
+    let count = 0;
+    while (gate.enter() === undefined) count += 1;
+    for (let n = 0; n < count; n += 1) gate.leave('neither', insideMs);
+    return count;
+  };
+  expect(fill()).toBe(512);
+  for (let n = 0; n < 20; n += 1) {
+    now += 300;
+    fill(2_000);
+  }
+  expect(fill()).toBe(32);
+  expect(fill()).toBe(64);
 });
 
 /** A settle line whose statements end when the test says so. */
