@@ -12,7 +12,7 @@ const LONGEST_WAIT_MS = 10_000;
 /** So many may wait whatever the pace, as bursts come. */
 const LEAST = 256;
 /** Where nothing is started for so long, in ms, Temporal or the workers are away: that is no overload, and may last. */
-const STANDSTILL_MS = 10_000;
+const STANDSTILL_MS = 3_000;
 /** What the last quarter of a second weighs in the pace. */
 const WEIGHT = 0.1;
 
