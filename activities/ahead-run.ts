@@ -91,6 +91,8 @@ export function neededOf(
       if (!code) throw new Error(`this release has no code for '${step.name}'`);
       if (code.when && !code.when(scope)) return [];
       const payload = code.payload?.(scope);
+      // of a step that this release sends as another type, only the workflow knows what to do
+      if (code.contract && code.contract.type !== step.action) throw new Error(`'${step.name}' is planned otherwise`);
       if (code.contract && !code.contract.payload.safeParse(payload).success)
         throw new Error(`the payload of '${step.name}' breaks its contract`);
       return [{ step, payload }];

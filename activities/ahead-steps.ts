@@ -51,9 +51,10 @@ function nextSteps(
 ): ReadonlySet<string> {
   const item = run.args.start.plan.items[index + 1];
   const steps = item ? stepsOf(item) : [];
-  const canSend = steps.every(({ type, action }) => type === 'message' && router.room(action) > 0);
+  const canSend = steps.every(({ type, action }) => type === 'message' && router.room(action) === Infinity);
   const needed = canSend ? neededOf(run, steps, results) : undefined;
-  return new Set(needed?.map(({ step }) => step.name));
+  // what cannot be taken back must not, or a saga that has not sent it could not compensate
+  return new Set(needed?.filter(({ step }) => step.kind === 'compensatable').map(({ step }) => step.name));
 }
 
 /** Sends the messages of an item, each once; returns whether all were answered well. */
@@ -64,7 +65,8 @@ export async function sendAll(tools: Tools, run: Run, needed: readonly Needed[])
   }));
   try {
     const held = sendings.filter(({ admission }) => admission.held);
-    run.slow.push(...held.map(({ step }) => step.name));
+    // the workflow asks once more where it is a matter of a moment
+    run.slow.push(...held.filter(({ admission }) => !admission.held?.isBrief).map(({ step }) => step.name));
     if (held.length > 0) return false;
     const messages = await beginAll(tools, run, needed);
     if (!messages) return false;
@@ -108,7 +110,7 @@ async function attempt(tools: Tools, run: Run, { step, message, admission }: Att
   // one that the ledger has failed is the workflow's; the others' answers are recorded all the same
   const kind = await sendOnce(tools, run, { step, message }).catch(() => 'unknown' as const);
   const tookMs = performance.now() - begunAt;
-  admission.leave(tookMs);
+  if (message.status === 'pending' && message.awaitedMs === 0) admission.leave(tookMs);
   if (kind === 'working' || (kind !== 'done' && tookMs > QUICK_MS)) run.slow.push(step.name);
   return kind === 'done';
 }
@@ -126,6 +128,8 @@ async function sendOnce(
   }
   if (message.awaitedMs > 0) return 'working';
   if (message.status !== 'pending') return 'unknown';
+  // an earlier release has written it, or a person; the workflow knows whether it may have been sent
+  if (contracts.get(message.type)?.payload.safeParse(message.payload).success === false) return 'unknown';
   const effect = { sagaId: start.sagaId, step: step.name, action: 'do' } as const;
   const { revision, type } = message;
   const contract = contracts.get(type);

@@ -102,7 +102,7 @@ async function sendOnce(
   const unanswered = (error: string): void => void answers.set(step, { status: 'pending', error: cleaned(error) });
   try {
     const envelope = envelopeOf({ effect, ...senderOf(saga) }, message);
-    const outcome = await router.send(envelope, timeoutMs);
+    const outcome = await router.send(envelope, timeoutMs, { isShort: true });
     if (outcome.kind === 'accepted') {
       unanswered('a broker has it, and its answer comes later');
       return 'accepted';

@@ -65,7 +65,7 @@ interface Wait {
 
 async function withExpectation(
   { router, desk = NOBODY }: Obtaining,
-  { envelope, timeoutMs, awaitedMs = 0, fireAndForget }: Sending,
+  { envelope, timeoutMs, patienceMs = timeoutMs, awaitedMs = 0, fireAndForget }: Sending,
   whenAccepted: (expectation: Expectation, leftMs: number) => Promise<Obtained>,
 ): Promise<Obtained> {
   // an answer may be faster than the broker's confirmation
@@ -74,7 +74,7 @@ async function withExpectation(
     const outcome =
       awaitedMs > 0
         ? ({ kind: 'accepted', leftMs: Math.min(awaitedMs, timeoutMs) } as const)
-        : await router.send(envelope, timeoutMs, { fireAndForget });
+        : await router.send(envelope, timeoutMs, { fireAndForget, isShort: timeoutMs < patienceMs });
     if (outcome.kind === 'accepted') return await whenAccepted(expectation, outcome.leftMs);
     // one that was not confirmed may have been answered all the same
     return (outcome.kind === 'unknown' ? expectation.early : undefined) ?? obtained(outcome);

@@ -28,6 +28,9 @@ export function createRunAhead(dependencies: ActivityDependencies): SagaActiviti
   };
 }
 
+/** The results travel in one payload, of which Temporal takes 2 MiB; each may have 64 KiB. */
+const MOST_STEPS = 24;
+
 async function runItems(tools: Tools, run: Run): Promise<Pick<AheadEnd, 'items' | 'isCompleted'>> {
   const { start, forMs } = run.args;
   const { plan, parent } = start;
@@ -36,7 +39,8 @@ async function runItems(tools: Tools, run: Run): Promise<Pick<AheadEnd, 'items' 
   const last = parent ? turningPoint(plan) : plan.items.length;
   let items = 0;
   try {
-    while (items < last && performance.now() < endsAt && (await runItem(tools, run, items))) items += 1;
+    while (items < last && fits(run, items) && performance.now() < endsAt && (await runItem(tools, run, items)))
+      items += 1;
     if (items < last || parent) return { items, isCompleted: false };
     return { items, isCompleted: await recording(run, (answers) => tools.ledger.complete({ ...start, answers })) };
   } finally {
@@ -54,4 +58,8 @@ async function runItem(tools: Tools, run: Run, index: number): Promise<boolean> 
   if (first.step.type === 'local' && others.length === 0) return runLocal(tools, run, { step: first.step, index });
   if (needed.every(({ step }) => step.type === 'message')) return sendAll(tools, run, needed);
   return false;
+}
+
+function fits({ args, results }: Run, index: number): boolean {
+  return Object.keys(results).length + stepsOf(args.start.plan.items[index]!).length <= MOST_STEPS;
 }

@@ -26,7 +26,8 @@ const { runAhead } = proxyLocalActivities<SagaActivities>({
  */
 export async function goAhead(run: SagaRun, leftMs: number): Promise<number> {
   const { start, definition } = run;
-  if (!start.mayRunAhead) return 0;
+  // sent forward again it has run ahead already
+  if (run.hasPassedPivot) return 0;
   const end = await CancellationScope.nonCancellable(() =>
     runAhead({ start, saga: definition.type, forMs: Math.min(AHEAD_MS, leftMs), attemptMs: FAST_TIMEOUT_MS }),
   ).catch(() => undefined);

@@ -95,8 +95,8 @@ async function goForward(run: SagaRun): Promise<Reason | undefined> {
     return await forward.run(async () => {
       const { items } = run.start.plan;
       const holdAt = run.start.parent ? turningPoint(run.start.plan) : undefined;
-      const ahead = await goAhead(run, deadlineLeftMs(run));
-      if (run.abortReason && !run.hasPassedPivot && !run.isCompleted) return run.abortReason;
+      const ahead = run.start.mayRunAhead ? await goAhead(run, deadlineLeftMs(run)) : 0;
+      if (ahead > 0 && run.abortReason && !run.hasPassedPivot && !run.isCompleted) return run.abortReason;
       for (const [index, item] of items.entries()) {
         if (index < ahead) continue;
         const reason = (index === holdAt ? await hold(run) : undefined) ?? (await runItem(run, item, startDeadline));

@@ -141,7 +141,8 @@ async function callStep(
 function mayCompensate({ hasPassedPivot }: SagaRun, step: PlanStep, failure: CallFailure): boolean {
   // the ledger has decided, and so may have a person, also for a step that is never given up otherwise
   if (failure.kind === 'fenced') return !hasPassedPivot;
-  if (step.kind === 'retriable' || failure.kind === 'parked') return false;
+  // the ledger has sent it forward: asked again it would say the same, at once and for ever
+  if (hasPassedPivot || step.kind === 'retriable' || failure.kind === 'parked') return false;
   // a pivot without an undo that may have happened can be neither taken back nor given up; a wait does nothing that could have
   return failure.kind !== 'unknown' || step.undo !== undefined || step.kind === 'compensatable';
 }

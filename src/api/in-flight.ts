@@ -1,4 +1,5 @@
-import type { FastifyInstance, FastifyRequest } from 'fastify';
+import type { Socket } from 'node:net';
+import type { FastifyInstance } from 'fastify';
 import { OPERATIONS } from './operations.js';
 import { ProblemError } from './problems.js';
 
@@ -15,12 +16,9 @@ const BEGINNINGS: ReadonlySet<string> = new Set(
  * process that does nothing but read bodies settles nothing. Those whose client waits for the result are not counted.
  */
 export function boundInFlight(server: FastifyInstance): void {
-  const inside = new WeakSet<FastifyRequest>();
+  const places = new WeakMap<Socket, Set<() => void>>();
   let count = 0;
-  const leave = (request: FastifyRequest): void => {
-    if (inside.delete(request)) count -= 1;
-  };
-  server.addHook('onRequest', (request, _reply, done) => {
+  server.addHook('onRequest', (request, reply, done) => {
     const { method, routeOptions, headers } = request;
     if (method !== 'POST' || !BEGINNINGS.has(routeOptions.url ?? '') || headers['prefer'] !== undefined) return done();
     if (count >= MOST) {
@@ -28,15 +26,25 @@ export function boundInFlight(server: FastifyInstance): void {
       return done(new ProblemError('backlog-full', detail, { headers: { 'retry-after': '1' } }));
     }
     count += 1;
-    inside.add(request);
+    const held = placesOn(places, request.raw.socket);
+    const leave = (): void => {
+      if (held.delete(leave)) count -= 1;
+    };
+    held.add(leave);
+    // 'close', as of a client that has gone neither 'finish' nor an abort tells once its body was read
+    reply.raw.once('close', leave);
     done();
   });
-  server.addHook('onResponse', (request, _reply, done) => {
-    leave(request);
-    done();
+}
+
+/** What a connection holds; all of it is given back when it ends, as of pipelined requests only the first one is told. */
+function placesOn(places: WeakMap<Socket, Set<() => void>>, socket: Socket): Set<() => void> {
+  const known = places.get(socket);
+  if (known) return known;
+  const held = new Set<() => void>();
+  places.set(socket, held);
+  socket.once('close', () => {
+    for (const leave of held) leave();
   });
-  server.addHook('onRequestAbort', (request, done) => {
-    leave(request);
-    done();
-  });
+  return held;
 }

@@ -3,7 +3,7 @@ import { RejectedError, type Reason } from '../saga/errors.js';
 import { effectKey, type EffectId } from '../saga/ids.js';
 import { MESSAGE_COLUMNS, type LoggedMessage } from './message-log.js';
 import { together, withClient, withTransaction, type Transaction } from './pool.js';
-import { assertForward, assertOpen, enterForward, lockForward } from './saga-store.js';
+import { assertForward, assertOpen, lockForward } from './saga-store.js';
 
 /** A message that a local transaction owes: it commits with the business row, or not at all. */
 export interface OwedMessage {
@@ -85,9 +85,11 @@ async function apply(client: pg.PoolClient, local: LocalEffect): Promise<Guarded
 }
 
 async function refuse(tx: Transaction, { effect }: LocalEffect, { code, message }: RejectedError): Promise<Recorded> {
+  // in the order in which others lock them
+  const standing = await lockForward(tx, effect.sagaId);
   const earlier = await claim(tx, effect);
   if (earlier) return earlier;
-  await enterForward(tx, effect);
+  assertForward(effect, standing);
   return finish(tx, effect, { status: 'rejected', result: null, reason: { code, message, step: effect.step } });
 }
 

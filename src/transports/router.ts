@@ -49,6 +49,8 @@ export interface HeldBack {
 export interface SendOptions {
   /** Whether a broker's durable acceptance is the outcome. @default as the route says */
   readonly fireAndForget?: boolean;
+  /** Whether the attempt is shorter than its step allows: that its time was over says nothing of the participant then. @default false */
+  readonly isShort?: boolean;
 }
 
 /** What a router that knows of brokers is made of. */
@@ -89,7 +91,8 @@ export function createRouter(routes: Routes, options: RouterOptions = {}): Route
       if (place && 'isBrief' in place)
         return hold(participant, { ...place, reason: `${participant} has its share of this worker` });
       const circuit = circuits.of(participant);
-      const retryAfterMs = circuit.admit();
+      // a probe is given the time of its step, which an attempt on the fast path has not
+      const retryAfterMs = path === 'fast' && circuit.isOpen ? circuit.nextTurnMs() : circuit.admit();
       if (retryAfterMs === undefined) return place ?? ADMITTED;
       place?.leave();
       return hold(participant, { retryAfterMs, reason: `${participant} does not answer: ${circuit.detail}` });
@@ -101,14 +104,16 @@ export function createRouter(routes: Routes, options: RouterOptions = {}): Route
     send: async (envelope, timeoutMs, sendOptions = {}) => {
       const route: Route | undefined = routes[envelope.type];
       if (!route) return { kind: 'unknown', detail: missingRoute(envelope) };
+      const begunAt = performance.now();
       const outcome = await transports.send({ envelope, route, timeoutMs }, sendOptions);
+      const isCutShort = sendOptions.isShort === true && performance.now() - begunAt >= timeoutMs - 50;
       const participant = participants.get(envelope.type)!;
       const { messageId } = envelope;
       if (outcome.kind !== 'unknown') {
         circuits.note(participant, { messageId });
         return outcome;
       }
-      circuits.note(participant, { messageId, unanswered: outcome.detail });
+      if (!isCutShort) circuits.note(participant, { messageId, unanswered: outcome.detail });
       const circuit = circuits.of(participant);
       // its own back-off, for which what was held counts as an attempt, would keep it waiting when the participant is back
       return circuit.isOpen

@@ -206,3 +206,19 @@ test('a participant that answers fast keeps the fast path, however many sagas us
   // those that found neither a place nor an answer coming in: a burst that begins, or a machine that stands still
   expect(durable).toBeLessThan(60);
 });
+
+test('a participant that only needs longer than a quick attempt allows opens no circuit', async () => {
+  const release = inventory.hold('inventory.deduct');
+  const envelopeOf = (n: number): Parameters<Router['send']>[0] => ({
+    ...{ messageId: `m-${n}`, source: '/test', type: 'inventory.deduct', time: new Date().toISOString() },
+    ...{ sagaId: `s-${n}`, tenantId: 'default', effectKey: `s-${n}/stock/do`, revision: 0, orderKey: `s-${n}` },
+    payload: {},
+  });
+  const send = (isShort: boolean): Promise<unknown> =>
+    Promise.all(Array.from({ length: 6 }, (_, n) => router.send(envelopeOf(n), 200, { isShort })));
+  await send(true);
+  expect(router.room('inventory.deduct')).toBe(Infinity);
+  await send(false);
+  expect(router.room('inventory.deduct')).toBeLessThan(2);
+  release();
+});

@@ -83,3 +83,13 @@ test('a cancel takes back what has run ahead', async () => {
     ]);
   });
 });
+
+test('a pivot that was refused, of which the ledger says that it may have been applied, waits for a person', async () => {
+  const script = { 'pivot/do': ['rejected'] } as const;
+  const records = { compensating: { mustGoForward: true } };
+  await withSaga({ definition: pivotedSaga, script, records }, async ({ activities }) => {
+    await eventually(() => expect(activities.log).toContain('parked'));
+    expect(activities.attempts.get('pivot/do')).toBe(2);
+    expect(activities.log).toEqual(['first/do', 'pivot/do', 'compensating', 'parked']);
+  });
+});
