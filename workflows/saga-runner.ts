@@ -96,7 +96,9 @@ async function goForward(run: SagaRun): Promise<Reason | undefined> {
       const { items } = run.start.plan;
       const holdAt = run.start.parent ? turningPoint(run.start.plan) : undefined;
       const ahead = run.start.mayRunAhead ? await goAhead(run, deadlineLeftMs(run)) : 0;
-      if (ahead > 0 && run.abortReason && !run.hasPassedPivot && !run.isCompleted) return run.abortReason;
+      const isStopped = run.abortReason && !run.hasPassedPivot && !run.isCompleted;
+      // sagas of earlier releases have no such moment in their histories
+      if (run.start.mayRunAhead && isStopped) return run.abortReason;
       for (const [index, item] of items.entries()) {
         if (index < ahead) continue;
         const reason = (index === holdAt ? await hold(run) : undefined) ?? (await runItem(run, item, startDeadline));

@@ -42,8 +42,8 @@ test('I29 catches workflow code that no longer does what the histories say', asy
   const changed = await faults.mutate([
     {
       file: 'workflows/saga-runner.js',
-      find: 'const ahead = await goAhead(',
-      replace: 'await sleep(5); const ahead = await goAhead(',
+      find: 'const ahead = run.start.mayRunAhead',
+      replace: 'await sleep(5); const ahead = run.start.mayRunAhead',
     },
   ]);
   const violations = await faults.withRun(async (run) => {

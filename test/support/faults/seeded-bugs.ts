@@ -169,6 +169,11 @@ export const SEEDED_BUGS: readonly SeededBug[] = [
         find: 'from settle.saga where id = $1 and',
         replace: 'from settle.saga where id = $1 or false and',
       },
+      {
+        file: 'src/db/forward.js',
+        find: '(select count(*) from answered) = cardinality($2::text[])',
+        replace: 'true',
+      },
     ],
     provoke: wakeUpLate,
   },
