@@ -79,7 +79,9 @@ function exactlyOnce({ saga, rows, of }: SagaEffects): Violation[] {
 function nothingAfterUndo({ saga, rows, of }: SagaEffects, inbox: readonly InboxRow[]): Violation[] {
   return saga.plan.flat().flatMap(({ name }) => {
     const undos = inbox.filter(({ step, action }) => step === name && action === 'undo');
-    const undoneAt = Math.min(of(name, 'undo').firstAt, ...undos.map(({ at }) => at));
+    const undo = of(name, 'undo');
+    // its row in the inbox is older than what it has waited for: a `do` that was under way when it came
+    const undoneAt = undo.times > 0 ? undo.firstAt : Math.min(Infinity, ...undos.map(({ at }) => at));
     if (of(name, 'do').lastAt <= undoneAt) return [];
     return [violation('I7', `'${name}/do' was applied after its undo`, { ids: [saga.id], rows: [...rows, ...undos] })];
   });
