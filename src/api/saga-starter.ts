@@ -99,9 +99,6 @@ export function createSagaStarter(options: StarterOptions): SagaStarter {
   };
 }
 
-/** A worker that has died is waited for so long (Temporal's own: 10 s); one that lives says so before it is over. */
-const TASK_TIMEOUT = '3s';
-
 /** Starts a workflow; false when there is one with its id already. */
 async function start(
   { client, taskQueue, workflowOf, sharesConnection }: StarterOptions,
@@ -117,7 +114,6 @@ async function start(
         workflowIdReusePolicy,
         workflowIdConflictPolicy: 'FAIL',
         requestEagerStart: sharesConnection,
-        workflowTaskTimeout: TASK_TIMEOUT,
         staticSummary: saga.businessKey,
         ...(saga.parent && { staticDetails: `step '${saga.parent.step}' of saga ${saga.parent.sagaId}` }),
         typedSearchAttributes: new TypedSearchAttributes([
