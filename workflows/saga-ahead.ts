@@ -1,7 +1,7 @@
 import { CancellationScope, proxyLocalActivities } from '@temporalio/workflow';
 import type { AheadEnd } from '../activities/ahead-run.js';
 import type { SagaActivities } from '../activities/saga-activities.js';
-import { stepsOf } from '../src/saga/plan.js';
+import { canBeUndone, stepsOf } from '../src/saga/plan.js';
 import { FAST_TIMEOUT_MS } from './saga-calls.js';
 import type { SagaRun } from './saga-run.js';
 
@@ -41,7 +41,7 @@ function takeOver(run: SagaRun, { items, results, slow, isCompleted }: AheadEnd)
   for (const item of run.start.plan.items.slice(0, items)) {
     const done = stepsOf(item).filter(({ name }) => name in results);
     for (const { name } of done) run.results[name] = results[name];
-    run.undoStack.push(done.filter((step) => step.undo !== undefined && step.kind !== 'retriable'));
+    run.undoStack.push(done.filter(canBeUndone));
     if (done.some(({ kind }) => kind !== 'compensatable')) run.hasPassedPivot = true;
   }
   for (const name of slow) run.slowSteps.add(name);

@@ -1,6 +1,6 @@
 import { CancellationScope, patched, workflowInfo } from '@temporalio/workflow';
 import type { Reason } from '../src/saga/errors.js';
-import { owedAfter, type PlanStep } from '../src/saga/plan.js';
+import { canBeUndone, owedAfter, type PlanStep } from '../src/saga/plan.js';
 import { call, readFailure, type CallFailure } from './saga-calls.js';
 import { codeOf, scopeOf, SettledElsewhere, type SagaRun } from './saga-run.js';
 import { showDetails, showState } from './saga-visibility.js';
@@ -38,7 +38,7 @@ export async function runStep(run: SagaRun, step: PlanStep, context: StepContext
   const prepared = prepare(run, step);
   if (prepared.kind === 'skip') return undefined;
   if (prepared.kind === 'failed') return giveUp(step, prepared.reason, 'parked');
-  const isCompensatable = step.undo !== undefined && step.kind !== 'retriable';
+  const isCompensatable = canBeUndone(step);
   if (isCompensatable && !context.begun.includes(step)) context.begun.push(step);
   try {
     run.results[step.name] = await callStep(run, step, {

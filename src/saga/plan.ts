@@ -43,6 +43,11 @@ export function stepsOf(item: PlanStep | PlanGroup): readonly PlanStep[] {
   return 'parallel' in item ? item.parallel : [item];
 }
 
+/** Whether a step that may have been done is taken back when its saga compensates. */
+export function canBeUndone({ undo, kind }: PlanStep): boolean {
+  return undo !== undefined && kind !== 'retriable';
+}
+
 /** All steps of a plan, in the order of the definition. */
 export function allSteps(plan: Plan): readonly PlanStep[] {
   return plan.items.flatMap(stepsOf);

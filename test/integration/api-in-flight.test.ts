@@ -1,18 +1,12 @@
 import { randomUUID } from 'node:crypto';
 import { connect } from 'node:net';
 import { setTimeout as pause } from 'node:timers/promises';
-import { GOOD_ORDER, postOrder, seed, startTestApi, type TestApi } from '../support/api.js';
+import { GOOD_ORDER, postOrder, useTestApi } from '../support/api.js';
 import { useDatabase } from '../support/databases.js';
 import { eventually } from '../support/eventually.js';
 
 const database = useDatabase('producer');
-let api: TestApi;
-
-beforeAll(async () => {
-  api = await startTestApi(database.url);
-  await seed(api.pool);
-});
-afterAll(() => api.stop());
+const api = useTestApi(database);
 
 /** A client that sends a whole request and has gone before it is answered. */
 async function leave(): Promise<void> {

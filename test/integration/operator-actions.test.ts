@@ -1,18 +1,13 @@
 import type { ParkedPage } from '../../src/api/operator-schemas.js';
 import { claimMessage, claimUndo, recordAnswer } from '../../src/db/message-log.js';
 import { FencedError } from '../../src/saga/errors.js';
-import { seed, startTestApi, type TestApi } from '../support/api.js';
+import { startTestApi, useTestApi } from '../support/api.js';
 import { useDatabase } from '../support/databases.js';
 import { DEDUCT, parkedSagas, TENANT } from '../support/parked-sagas.js';
 
 describe('operators', () => {
   const database = useDatabase('producer');
-  let api: TestApi;
-  beforeAll(async () => {
-    api = await startTestApi(database.url);
-    await seed(api.pool);
-  });
-  afterAll(() => api.stop());
+  const api = useTestApi(database);
   const { accept, parkForward, parkBackward, act, parked, view, message, audit } = parkedSagas(() => api);
 
   test('what is parked is listed with its reason, its payload and the legal actions only', async () => {

@@ -1,17 +1,12 @@
 import { randomUUID } from 'node:crypto';
 import { claimUndelivered, verifyOperatorActions } from '../../src/db/operator-actions.js';
-import { seed, startTestApi, type TestApi } from '../support/api.js';
+import { useTestApi } from '../support/api.js';
 import { useDatabase } from '../support/databases.js';
 import { parkedSagas, TENANT } from '../support/parked-sagas.js';
 
 describe('the record of what operators do', () => {
   const database = useDatabase('producer');
-  let api: TestApi;
-  beforeAll(async () => {
-    api = await startTestApi(database.url);
-    await seed(api.pool);
-  });
-  afterAll(() => api.stop());
+  const api = useTestApi(database);
   const { parkBackward, act, message, audit } = parkedSagas(() => api);
 
   test('the same action id brings the same answer and changes nothing; with another body it is refused', async () => {

@@ -1,6 +1,6 @@
 import type { ActionView, ParkedPage } from '../../src/api/operator-schemas.js';
 import { claimUndelivered, verifyOperatorActions } from '../../src/db/operator-actions.js';
-import { seed, startTestApi, type TestApi } from '../support/api.js';
+import { startTestApi, useTestApi } from '../support/api.js';
 import { useDatabase } from '../support/databases.js';
 import { actionBody, ask, parkMessage } from '../support/parked-messages.js';
 import { parkedSagas } from '../support/parked-sagas.js';
@@ -9,12 +9,7 @@ const DAY_MS = 86_400_000;
 
 describe('operators act on half messages', () => {
   const database = useDatabase('producer');
-  let api: TestApi;
-  beforeAll(async () => {
-    api = await startTestApi(database.url);
-    await seed(api.pool);
-  });
-  afterAll(() => api.stop());
+  const api = useTestApi(database);
   const sagas = parkedSagas(() => api);
 
   const act = (id: string, change: object): Promise<{ status: number; body: ActionView }> =>

@@ -3,7 +3,7 @@ import type { RepairView } from '../../src/api/repair-schemas.js';
 import { claimDueRepairs } from '../../src/db/repair-work.js';
 import { verifyOperatorActions } from '../../src/db/operator-actions.js';
 import { DEFAULT_WINDOWS } from '../../src/saga/windows.js';
-import { seed, startTestApi, type TestApi } from '../support/api.js';
+import { startTestApi, useTestApi } from '../support/api.js';
 import { useDatabase } from '../support/databases.js';
 import { actionBody, ask, parkMessage, type ParkedMessage } from '../support/parked-messages.js';
 import { parkedSagas } from '../support/parked-sagas.js';
@@ -13,12 +13,7 @@ const beat = (): void => undefined;
 
 describe('repairs', () => {
   const database = useDatabase('producer');
-  let api: TestApi;
-  beforeAll(async () => {
-    api = await startTestApi(database.url);
-    await seed(api.pool);
-  });
-  afterAll(() => api.stop());
+  const api = useTestApi(database);
   const sagas = parkedSagas(() => api);
 
   type Answer = Promise<{ status: number; body: RepairView }>;

@@ -14,7 +14,13 @@ import { createRouter, type Router } from '../../src/transports/router.js';
 import { definitions } from '../../workflows/definitions.js';
 import { useDatabase } from '../support/databases.js';
 import { eventually } from '../support/eventually.js';
-import { newPayment, newRegistration, startParticipant, type AnsweringParticipant } from '../support/express.js';
+import {
+  messagesOf,
+  newPayment,
+  newRegistration,
+  startParticipant,
+  type AnsweringParticipant,
+} from '../support/express.js';
 import { newSaga } from '../support/sagas.js';
 
 const database = useDatabase('producer');
@@ -57,14 +63,6 @@ async function stateOf({ id }: AcceptedSaga): Promise<string> {
   return rows[0]!.state;
 }
 
-async function messagesOf({ id }: AcceptedSaga): Promise<Record<string, unknown>[]> {
-  const { rows } = await pool.query<Record<string, unknown>>(
-    `select step, status, attempts, result, reason ->> 'code' as code from settle.message_log where saga_id = $1 and action = 'do' order by id`,
-    [id],
-  );
-  return rows;
-}
-
 const SENT = { status: 'sent', attempts: 1 };
 const OWED = { status: 'pending', attempts: 0 };
 
@@ -74,7 +72,7 @@ test('a healthy saga runs to its end: each step is recorded, and it has complete
   expect(end).toEqual({ items: 3, slow: [], isCompleted: true });
   expect(results).toMatchObject({ stock: { reservationId: 'r-1' }, payment: { entryId: 'e-1' } });
   expect(participant.received).toEqual([`${saga.id}/stock/do`, `${saga.id}/payment/do`]);
-  expect(await messagesOf(saga)).toMatchObject([
+  expect(await messagesOf(pool, saga.id)).toMatchObject([
     { step: 'stock', ...SENT, result: { reservationId: 'r-1' } },
     { step: 'payment', ...SENT, result: { entryId: 'e-1', balance: 1 } },
   ]);
@@ -114,7 +112,7 @@ test('promise 6: what is refused is recorded, and what comes behind it has not b
   participant.answers.set('inventory.deduct', { status: 409, body: { code: 'out-of-stock', detail: 'none left' } });
   const saga = await accept();
   expect(await runAhead(saga)).toMatchObject({ items: 1, isCompleted: false });
-  expect(await messagesOf(saga)).toMatchObject([
+  expect(await messagesOf(pool, saga.id)).toMatchObject([
     { step: 'stock', status: 'rejected', code: 'out-of-stock', attempts: 1 },
     { step: 'payment', ...OWED },
   ]);
@@ -132,7 +130,7 @@ test.each([
   participant.answers.set('inventory.deduct', { status });
   const saga = await accept();
   expect(await runAhead(saga)).toMatchObject({ items: 1, slow, isCompleted: false });
-  expect(await messagesOf(saga)).toMatchObject([
+  expect(await messagesOf(pool, saga.id)).toMatchObject([
     { step: 'stock', status: 'pending', attempts: 1 },
     { step: 'payment', ...OWED },
   ]);
@@ -166,7 +164,7 @@ test('a cancel that is accepted meanwhile stops it before the next step, and wha
   });
   release();
   expect(await running).toMatchObject({ items: 2, isCompleted: false });
-  expect(await messagesOf(saga)).toMatchObject([
+  expect(await messagesOf(pool, saga.id)).toMatchObject([
     { step: 'stock', ...SENT },
     { step: 'payment', ...OWED },
   ]);
@@ -185,7 +183,7 @@ test('a cancel that is accepted before the last answer keeps it from completing'
   });
   release();
   expect(await running).toMatchObject({ items: 3, isCompleted: false });
-  expect(await messagesOf(saga)).toMatchObject([SENT, SENT]);
+  expect(await messagesOf(pool, saga.id)).toMatchObject([SENT, SENT]);
   expect(await stateOf(saga)).toBe('running');
 });
 
@@ -202,7 +200,7 @@ test('the members of a group are sent at the same time; one that is not done kee
   participant.answers.set('accounts.credit', { status: 503 });
   const saga = await accept(newRegistration('ann-ahead'));
   expect(await runAhead(saga)).toMatchObject({ items: 1, isCompleted: false });
-  expect(await messagesOf(saga)).toEqual(
+  expect(await messagesOf(pool, saga.id)).toEqual(
     expect.arrayContaining([
       expect.objectContaining({ step: 'profile', ...SENT }),
       expect.objectContaining({ step: 'preferences', ...SENT }),
@@ -219,14 +217,14 @@ test('a plan with a pivot, and a local step behind it, runs to its end', async (
   const saga = await accept(newPayment('i-1'));
   expect(await runAhead(saga)).toMatchObject({ items: 4, isCompleted: true });
   expect(await stateOf(saga)).toBe('completed');
-  expect((await messagesOf(saga)).map(({ status }) => status)).toEqual(['sent', 'sent']);
+  expect((await messagesOf(pool, saga.id)).map(({ status }) => status)).toEqual(['sent', 'sent']);
 });
 
 test('a saga that is a step of another stops where that one decides', async () => {
   const saga = await accept(newRegistration('bob-ahead'));
   const parent = { sagaId: saga.id, step: 'other' };
   expect(await runAhead({ ...saga, parent })).toMatchObject({ items: 2, isCompleted: false });
-  expect(await messagesOf(saga)).toEqual(
+  expect(await messagesOf(pool, saga.id)).toEqual(
     expect.arrayContaining([expect.objectContaining({ step: 'welcome', ...OWED })]),
   );
 });

@@ -74,6 +74,17 @@ export async function startTestApi(
   return { ...api, pool, starter, told, repairs: started, log: () => lines.join(''), stop };
 }
 
+/** An API over a seeded database for the tests of a file or a block; it is there once their `beforeAll` has run. */
+export function useTestApi(database: { readonly url: string }): TestApi {
+  let api: TestApi;
+  beforeAll(async () => {
+    api = await startTestApi(database.url);
+    await seed(api.pool);
+  });
+  afterAll(() => api.stop());
+  return new Proxy({} as TestApi, { get: (_, name) => api[name as keyof TestApi] });
+}
+
 /** Writes the customers that orders refer to. */
 export async function seed(pool: pg.Pool): Promise<void> {
   await withTransaction(pool, seedCustomers);

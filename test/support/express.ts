@@ -165,6 +165,16 @@ export function newRegistration(userName: string): NewSaga {
   });
 }
 
+/** What a saga owes, in the order of its steps. */
+export async function messagesOf(pool: pg.Pool, sagaId: string): Promise<Record<string, unknown>[]> {
+  const { rows } = await pool.query<Record<string, unknown>>(
+    `select step, status, attempts, result, reason ->> 'code' as code, last_error as error, first_sent_at is not null as "isBegun"
+       from settle.message_log where saga_id = $1 and action = 'do' order by id`,
+    [sagaId],
+  );
+  return rows;
+}
+
 /** A lane and a participant of a test's own, over a seeded ledger of its file's own. */
 export interface ExpressFixture {
   readonly pool: pg.Pool;
@@ -230,14 +240,7 @@ export function useExpress(): ExpressFixture {
       );
       return rows[0]!;
     },
-    messagesOf: async (id) => {
-      const { rows } = await pool.query<Record<string, unknown>>(
-        `select step, status, attempts, result, reason ->> 'code' as code, last_error as error, first_sent_at is not null as "isBegun"
-           from settle.message_log where saga_id = $1 and action = 'do' order by id`,
-        [id],
-      );
-      return rows;
-    },
+    messagesOf: (id) => messagesOf(pool, id),
     begunBy: async (sagaId) => {
       const reason = { code: 'test', message: 'what was begun?' };
       const { begun } = await withTransaction(pool, (tx) => recordState(tx, { sagaId, state: 'compensating', reason }));
