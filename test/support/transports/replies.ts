@@ -6,7 +6,7 @@ import { eventually } from '../eventually.js';
 import { inOneOfThree } from '../one-of-three.js';
 import { PATIENCE, type Guarantee } from './guarantee.js';
 import { freshSaga, place } from './orders.js';
-import type { Scene } from './stand.js';
+import type { Scene, Stand } from './stand.js';
 
 /** What becomes of the answers that a broker brings. */
 export function replyGuarantees(): readonly Guarantee[] {
@@ -57,15 +57,17 @@ const uselessAnswers: Guarantee = {
 };
 
 const orphanedAnswer: Guarantee = {
-  says: 'the worker that sent a message dies: another one takes the answer, and nothing is sent again',
+  says: 'the worker that sent a message dies: another one takes the answer, and what was answered in time is not sent again',
   overBrokersOnly: true,
-  check: ({ scene }) => inOneOfThree(() => orphanOne(scene)),
+  check: ({ stand, scene }) => inOneOfThree(() => orphanOne(stand, scene)),
 };
 
 /** Temporal waits 10 s for a worker that has died; the other one needs a moment of them to hear of the answer. */
 const TAKEN_OVER_MS = 6_000;
+/** Its proxy gives an answer to the dead worker's last call, which stays open for 5 s, and then hides it from the others for 15 s. */
+const KEEPS_FOR_THE_DEAD = 'rocketmq';
 
-async function orphanOne(scene: Scene): Promise<void> {
+async function orphanOne({ name }: Stand, scene: Scene): Promise<void> {
   await scene.stop('worker');
   await scene.stop('participants');
   const doomed = await scene.start('worker', { CRASH: 'dispatch-after-answer@stock:1' });
@@ -81,11 +83,12 @@ async function orphanOne(scene: Scene): Promise<void> {
     expect(rows).toHaveLength(1);
   }, PATIENCE);
   await scene.start('worker');
-  const isInTime = Date.now() - diedAt < TAKEN_OVER_MS;
+  const isInTime = name !== KEEPS_FOR_THE_DEAD && Date.now() - diedAt < TAKEN_OVER_MS;
   const { state, steps } = await scene.office.settled(saga);
   const [order, stock, payment] = steps.map(({ attempts }) => attempts);
   const repeated = (await scene.inbox('inventory'))['repeated'] ?? 0;
   expect({ state, order, payment }).toEqual({ state: 'completed', order: 1, payment: 1 });
-  // a worker that is there only when Temporal has handed it the dead one's task asks again before it has heard of any answer
-  expect(isInTime ? { stock, repeated } : { stock: 1, repeated: 0 }).toEqual({ stock: 1, repeated: 0 });
+  // a worker that hears of no answer before Temporal hands it the dead one's task asks again, and the inbox answers that
+  const again = isInTime ? 0 : 1;
+  expect([stock! - 1, repeated].filter((times) => times > again)).toEqual([]);
 }
