@@ -64,11 +64,16 @@ async function begin(pool: pg.Pool, start: ExpressStart): Promise<ExpressAccepta
   }
 }
 
+/** The work goes out behind the acceptance, whatever becomes of that: where the key was taken, both are rolled back. */
 async function acceptAndWork(client: pg.PoolClient, start: ExpressStart): Promise<ExpressAcceptance | undefined> {
-  const acceptedAtMs = await open(client, start);
-  if (acceptedAtMs === undefined) return undefined;
+  // both have ended before anything is rolled back, or the rest of the work would run in no transaction
+  const [opening, working] = await together(client, () =>
+    Promise.allSettled([open(client, start), (async () => start.work(client))()]),
+  );
+  const acceptedAtMs = valueOf(opening);
+  if (acceptedAtMs === undefined) return rollBack(client);
   // as the ledger will return it
-  const result = JSON.parse(JSON.stringify((await start.work(client)) ?? null)) as unknown;
+  const result = JSON.parse(JSON.stringify(valueOf(working) ?? null)) as unknown;
   // whatever can fail on this side fails before the commit is on its way
   const insert = effectsOfFirst(start, result);
   const [{ rows }] = await together(client, () =>
@@ -78,6 +83,15 @@ async function acceptAndWork(client: pg.PoolClient, start: ExpressStart): Promis
   return { kind: 'begun', saga: accepted(start, acceptedAtMs), result, messages };
 }
 
+function valueOf<T>(settled: PromiseSettledResult<T>): T {
+  if (settled.status === 'rejected') throw settled.reason;
+  return settled.value;
+}
+
+async function rollBack(client: pg.PoolClient): Promise<undefined> {
+  await client.query('rollback');
+}
+
 /** Refused before anything was done: nothing has to be taken back, so that the saga settles where it was accepted. */
 async function acceptAndRefuse(
   client: pg.PoolClient,
@@ -85,7 +99,7 @@ async function acceptAndRefuse(
   reason: Reason,
 ): Promise<ExpressAcceptance | undefined> {
   const acceptedAtMs = await open(client, start);
-  if (acceptedAtMs === undefined) return undefined;
+  if (acceptedAtMs === undefined) return rollBack(client);
   const { saga, step } = start;
   await client.query(
     `insert into settle.step_effect (effect_key, saga_id, step, action, status, result, reason) values ($1, $2, $3, 'do', 'rejected', 'null', $4)`,
@@ -97,7 +111,7 @@ async function acceptAndRefuse(
   return { kind: 'settled', saga: accepted(start, acceptedAtMs, reason) };
 }
 
-/** Opens the transaction with the saga's row; undefined, and no transaction, when its key is taken. */
+/** Opens a transaction, and in it the saga, unless its key is taken: then it returns undefined. */
 async function open(client: pg.PoolClient, { saga, leaseMs }: ExpressStart): Promise<number | undefined> {
   const insert: pg.QueryConfig = {
     name: 'accept-express',
@@ -116,9 +130,7 @@ async function open(client: pg.PoolClient, { saga, leaseMs }: ExpressStart): Pro
   const [, { rows }] = await together(client, () =>
     Promise.all([client.query('begin'), client.query<{ acceptedAtMs: number }>(insert)]),
   );
-  if (rows[0]) return rows[0].acceptedAtMs;
-  await client.query('rollback');
-  return undefined;
+  return rows[0]?.acceptedAtMs;
 }
 
 /** The statement that writes the record of the first step and the messages that it owes. */

@@ -14,34 +14,28 @@ export interface NewOrder extends PlaceOrder {
  * @throws RejectedError `unknown-customer` or `currency-mismatch`
  */
 export async function insertOrder(tx: Transaction, order: NewOrder): Promise<{ orderId: string; total: number }> {
-  const { rows } = await tx.query<{ currency: string }>({
-    name: 'find-customer',
-    text: 'select currency from shop.customer where id = $1',
-    values: [order.customerId],
-  });
-  if (!rows[0]) throw new RejectedError('unknown-customer', `there is no customer '${order.customerId}'`);
-  if (rows[0].currency !== order.currency) {
-    throw new RejectedError(
-      'currency-mismatch',
-      `customer '${order.customerId}' pays in ${rows[0].currency}, not ${order.currency}`,
-    );
-  }
   const total = order.items.reduce((sum, { quantity, unitPrice }) => sum + quantity * unitPrice, 0);
-  await tx.query({
+  const { rowCount } = await tx.query({
     name: 'insert-order',
     text: `insert into shop.orders (order_id, saga_id, tenant_id, customer_id, currency, total, items, status)
-           values ($1, $2, $3, $4, $5, $6, $7, 'placed')`,
+           select $1, $2, $3, id, currency, $6, $7, 'placed' from shop.customer where id = $4 and currency = $5`,
     values: [
-      order.orderId,
-      order.sagaId,
-      order.tenantId,
-      order.customerId,
-      order.currency,
-      total,
+      ...[order.orderId, order.sagaId, order.tenantId, order.customerId, order.currency, total],
       JSON.stringify(order.items),
     ],
   });
+  if (rowCount === 0) throw await refusalOf(tx, order);
   return { orderId: order.orderId, total };
+}
+
+/** Why an order was not written. */
+async function refusalOf(tx: Transaction, { customerId, currency }: NewOrder): Promise<RejectedError> {
+  const { rows } = await tx.query<{ currency: string }>('select currency from shop.customer where id = $1', [
+    customerId,
+  ]);
+  if (!rows[0]) return new RejectedError('unknown-customer', `there is no customer '${customerId}'`);
+  const pays = rows[0].currency;
+  return new RejectedError('currency-mismatch', `customer '${customerId}' pays in ${pays}, not ${currency}`);
 }
 
 /** Lets a customer buy; one who may already is left as they are. */

@@ -56,6 +56,22 @@ test('promise 2: of many requests with one key at the same moment one is accepte
   expect(rows).toHaveLength(1);
 });
 
+test('of what a repeated request would have done nothing stays, nor does its refusal count', async () => {
+  const first = newSaga();
+  await express.lane.accept(first);
+  const input = { ...(first.input as object), customerId: 'nobody' };
+  const repeated = await express.lane.accept({ ...newSaga({ idempotencyKey: first.idempotencyKey }), input });
+  expect(repeated).toMatchObject({ id: first.id, replayed: true, input: first.input });
+  const payments = Array.from({ length: 20 }, () => ({ ...newPayment('i-5'), idempotencyKey: 'one payment' }));
+  const sagas = await Promise.all(payments.map((payment) => express.lane.accept(payment)));
+  expect(new Set(sagas.map((saga) => saga!.id)).size).toBe(1);
+  await eventually(() => expect(express.lane.count('completed')).toBe(2));
+  const { rows } = await express.pool.query(`select status from billing.payment where payment_id = any($1)`, [
+    payments.map(({ businessKey }) => businessKey),
+  ]);
+  expect(rows).toEqual([{ status: 'paid' }]);
+});
+
 test('a refusal by the first step is stored, and the saga has settled when its client learns of it', async () => {
   const request = newSaga();
   const input = { ...(request.input as object), customerId: 'nobody' };

@@ -27,22 +27,17 @@ export async function placeOrder(pool: pg.Pool, order: Order): Promise<void> {
   const client = await pool.connect();
   try {
     await client.query('begin');
-    const { rows } = await client.query<{ currency: string }>({
-      name: 'find-customer',
-      text: 'select currency from yardstick.customer where id = $1',
-      values: [order.customerId],
-    });
-    if (rows[0]?.currency !== order.currency)
-      throw new Error(`'${order.customerId}' does not pay in ${order.currency}`);
-    await client.query({
+    const { rowCount } = await client.query({
       name: 'insert-order',
       text: `insert into yardstick.orders (order_id, saga_id, customer_id, currency, total, items, status)
-             values ($1, $2, $3, $4, $5, $6, 'placed') on conflict (order_id) do nothing`,
+             select $1, $2, id, currency, $5, $6, 'placed' from yardstick.customer where id = $3 and currency = $4
+             on conflict (order_id) do nothing`,
       values: [
         ...[order.orderId, order.sagaId, order.customerId, order.currency, totalOf(order)],
         JSON.stringify(order.items),
       ],
     });
+    if (rowCount === 0) await checkKnown(client, order);
     await client.query('commit');
   } catch (error) {
     await client.query('rollback');
@@ -50,6 +45,11 @@ export async function placeOrder(pool: pg.Pool, order: Order): Promise<void> {
   } finally {
     client.release();
   }
+}
+
+async function checkKnown(client: pg.PoolClient, { orderId, customerId, currency }: Order): Promise<void> {
+  const { rowCount } = await client.query('select from yardstick.orders where order_id = $1', [orderId]);
+  if (rowCount === 0) throw new Error(`'${customerId}' does not pay in ${currency}`);
 }
 
 /** Marks an order as settled. */
