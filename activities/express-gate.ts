@@ -18,6 +18,8 @@ export interface Gate {
 const MOST_AT_ONCE = 512;
 /** Some are always let in, so that there is something to measure. */
 const LEAST_AT_ONCE = 32;
+/** What a slow process gets through before the leases of those inside end. */
+const FIRST_AT_ONCE = 128;
 /** Those that are inside for longer, in ms, are too many for this process: soon their attempts and leases end before they do. */
 const SLOW_MS = 1_000;
 /** By how much fewer are let in then, once in this time, in ms; one more for each that is fast. */
@@ -39,13 +41,14 @@ const PROBE_MS = 1_000;
  */
 export function createGate(now: () => number = () => performance.now()): Gate {
   let inside = 0;
-  let most = MOST_AT_ONCE;
+  let most = FIRST_AT_ONCE;
   let shrunkAt = -Infinity;
   let troubled = 0;
   let probeAt = 0;
   const isFull = (): boolean => inside >= most;
   const adapt = (isSlow: boolean): void => {
-    if (!isSlow) most = Math.min(MOST_AT_ONCE, most + 1);
+    // that a few are fast says nothing of how fast many would be
+    if (!isSlow) most = Math.min(MOST_AT_ONCE, 2 * inside >= most ? most + 1 : most);
     else if (now() - shrunkAt > SHRINK_EVERY_MS) {
       shrunkAt = now();
       most = Math.max(LEAST_AT_ONCE, Math.min(most, inside) * SHRINK);

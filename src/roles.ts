@@ -213,8 +213,10 @@ async function addProducer({ config, roles, logger, wrap }: RolesOptions, stops:
   if (!roles.includes('api')) return { failed };
   const express = startExpress({ config, starter, circuits, logger, wrap: wrap ?? unwrapped });
   stops.unshift(() => express.stop());
+  const doorPool = createPool(config.databaseUrl!, { max: 2, name: 'settle-door', onIdleError });
+  stops.unshift(() => doorPool.end());
   const api = await startApi({
-    ...{ config, pool, definitions: startable, contracts: contractsOf(definitions) },
+    ...{ config, pool, doorPool, definitions: startable, contracts: contractsOf(definitions) },
     events: eventsOf(definitions),
     ...{ starter, express, circuits, halfMessages, repairs, logger, wrap },
   });

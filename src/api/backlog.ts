@@ -1,3 +1,4 @@
+import { setTimeout as pause } from 'node:timers/promises';
 import type { Ledger } from './ledger.js';
 import { ProblemError } from './problems.js';
 
@@ -7,12 +8,16 @@ const SAMPLE_MS = 250;
 const STALE_MS = 2_000;
 /** Of refused requests, so many at a time are looked up; the others are refused unseen, as the look costs what they must not. */
 const MOST_LOOKS = 16;
+/** How long one that is refused waits for that look, in ms: a no that comes late is another weight on its client. */
+const LOOK_MS = 50;
 /** What would wait longer than this, in ms, is better refused: its client has gone by the time that it runs. */
 const LONGEST_WAIT_MS = 10_000;
 /** So many may wait whatever the pace, as bursts come. */
 const LEAST = 256;
 /** Where nothing is started for so long, in ms, Temporal or the workers are away: that is no overload, and may last. */
 const STANDSTILL_MS = 3_000;
+/** A line that is longer than this is passed in seconds, in which the scan would ask Temporal in vain for each that stands in it. */
+const LONG_LINE = 64;
 /** What the last quarter of a second weighs in the pace. */
 const WEIGHT = 0.1;
 
@@ -24,6 +29,10 @@ export interface Backlog {
    * @throws ProblemError `backlog-full`
    */
   admit(request: { tenantId: string; idempotencyKey: string }, isLaneFull?: boolean): Promise<void>;
+  /** Whether it was full when it last looked, just now. */
+  isFull(): boolean;
+  /** For how long the scan should not miss what is accepted now, in ms, as it stands in a long line. */
+  startGraceMs(): number | undefined;
 }
 
 type BacklogLedger = Pick<Ledger, 'countWaiting' | 'lookAtWaiting' | 'isKeyKnown'>;
@@ -41,27 +50,38 @@ export function createBacklog(
   now: () => number = () => performance.now(),
 ): Backlog {
   const findPaceLimit = createPace(ledger, { limit, now });
-  const findProblem = createSampler(now, async () => {
-    const [count, paced] = await Promise.all([ledger.countWaiting(limit), findPaceLimit()]);
-    return count >= paced ? `${paced} or more sagas wait to be started` : undefined;
+  const look = createSampler(now, async () => {
+    const [waiting, paced] = await Promise.all([ledger.countWaiting(limit), findPaceLimit()]);
+    return { waiting, problem: waiting >= paced ? `${paced} or more sagas wait to be started` : undefined };
   });
   let looks = 0;
   const isRepeated: BacklogLedger['isKeyKnown'] = async (request) => {
     if (looks >= MOST_LOOKS) return false;
     looks += 1;
-    return ledger.isKeyKnown(request).finally(() => (looks -= 1));
+    const looking = ledger.isKeyKnown(request).finally(() => (looks -= 1));
+    // whoever no longer waits for it must not be ended by it
+    looking.catch(() => undefined);
+    return Promise.race([looking, pause(LOOK_MS, false)]);
   };
   return {
     admit: async (request, isLaneFull = false) => {
-      const problem = isLaneFull ? 'the express lane is full' : await findProblem();
+      const problem = isLaneFull ? 'the express lane is full' : (await look()).problem;
       if (problem === undefined || (await isRepeated(request))) return;
       throw new ProblemError('backlog-full', problem, { headers: { 'retry-after': isLaneFull ? '1' : '5' } });
     },
+    isFull: () => look.last()?.problem !== undefined,
+    startGraceMs: () => ((look.last()?.waiting ?? 0) > LONG_LINE ? 1.5 * LONGEST_WAIT_MS : undefined),
   };
 }
 
+interface Sampler<T> {
+  (): Promise<T>;
+  /** The last sample, while no new one is due. */
+  last(): T | undefined;
+}
+
 /** Takes a sample now and then, and waits for it only where the one before is too old. */
-function createSampler<T>(now: () => number, take: () => Promise<T>): () => Promise<T> {
+function createSampler<T>(now: () => number, take: () => Promise<T>): Sampler<T> {
   let last: { readonly value: T; readonly atMs: number } | undefined;
   let underWay: Promise<T> | undefined;
   const refresh = (): Promise<T> =>
@@ -71,8 +91,9 @@ function createSampler<T>(now: () => number, take: () => Promise<T>): () => Prom
         return value;
       })
       .finally(() => (underWay = undefined)));
-  return async () => {
-    const ageMs = last ? now() - last.atMs : Infinity;
+  const age = (): number => (last ? now() - last.atMs : Infinity);
+  const sample = async (): Promise<T> => {
+    const ageMs = age();
     if (ageMs < SAMPLE_MS) return last!.value;
     const refreshed = refresh();
     if (ageMs > STALE_MS) return refreshed;
@@ -80,6 +101,7 @@ function createSampler<T>(now: () => number, take: () => Promise<T>): () => Prom
     refreshed.catch(() => undefined);
     return last!.value;
   };
+  return Object.assign(sample, { last: () => (age() < SAMPLE_MS ? last!.value : undefined) });
 }
 
 /** How many may wait, by the pace at which they are started. */

@@ -3,7 +3,7 @@ import { createHash, timingSafeEqual } from 'node:crypto';
 import type { Socket } from 'node:net';
 import { FastifyAdapter } from '@nestjs/platform-fastify';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
-import { boundInFlight } from './in-flight.js';
+import { keepDoor, type Shut } from './door.js';
 import { MAX_BODY_BYTES, parseJsonBody } from './json-body.js';
 import type { ApiParts } from './parts.js';
 import { problemOf, sendProblem } from './problem.filter.js';
@@ -43,8 +43,19 @@ export function createHttpAdapter(parts: ApiParts): FastifyAdapter {
   server.decorateRequest('tenantId', 'default');
   acceptJsonOnly(server);
   addHooks(server, parts);
-  boundInFlight(server);
+  keepDoor(server, { shutBy: createLook(parts), onRefused: () => parts.metrics.countProblem('backlog-full') });
   return adapter;
+}
+
+/** Looks whether what comes over an address finds a place, in line and in the lane that most of it takes. */
+function createLook({ backlog, definitions, express }: ApiParts): (path: string) => Shut | undefined {
+  const { placeOrder, payInvoice, registerUser } = definitions;
+  const types = new Map([
+    ['/v1/orders', placeOrder.type],
+    ['/v1/payments', payInvoice.type],
+    ['/v1/registrations', registerUser.type],
+  ]);
+  return (path) => (backlog.isFull() ? 'line' : express?.isFull(types.get(path) ?? '') ? 'lane' : undefined);
 }
 
 function acceptJsonOnly(server: FastifyInstance): void {

@@ -67,6 +67,7 @@ export class Intake {
       plan,
       input,
       traceparent,
+      startGraceMs: backlog.startGraceMs(),
     };
     const inExpress = await express?.accept(request);
     const saga = inExpress ?? (await ledger.acceptSaga(request));

@@ -54,6 +54,8 @@ export interface ApiOptions {
   readonly config: ApiConfig;
   /** Of the producer's database. */
   readonly pool: pg.Pool;
+  /** To the same database, for the looks that decide who is let in: they must not stand in line behind those who are. @default `pool` */
+  readonly doorPool?: pg.Pool;
   readonly definitions: ApiDefinitions;
   /** Of every message that sagas send. */
   readonly contracts: ContractTable;
@@ -122,6 +124,7 @@ export async function startApi(options: ApiOptions): Promise<ApiHandle> {
 function assemble({
   config,
   pool,
+  doorPool = pool,
   definitions,
   contracts,
   events,
@@ -141,7 +144,7 @@ function assemble({
     halfMessages: wrap('halfMessages', options.halfMessages),
     repairs: wrap('repairs', options.repairs),
     watcher: createLedgerWatcher({ ledger, logger }),
-    backlog: createBacklog(ledger, config.backlog),
+    backlog: createBacklog(doorPool === pool ? ledger : wrap('ledger', createLedger(doorPool)), config.backlog),
     express: options.express,
     metrics: createMetrics(ledger, options),
     routes: createRouteTable(),

@@ -27,6 +27,8 @@ export interface NewSaga {
   readonly input: unknown;
   /** W3C trace context of the request. */
   readonly traceparent?: string;
+  /** When nobody has started it by then the scan does, in ms. @default {@link START_GRACE} */
+  readonly startGraceMs?: number;
 }
 
 /** A saga as the ledger holds it. */
@@ -76,7 +78,7 @@ async function insertSaga(pool: pg.Pool, saga: NewSaga): Promise<AcceptedSaga | 
              insert into settle.idempotency_key (tenant_id, kind, key, owner_id) values ($2, 'saga', $3, $1)
              on conflict (tenant_id, kind, key) do nothing returning owner_id)
            insert into settle.saga (id, tenant_id, idempotency_key, request_hash, type, business_key, plan, input, traceparent, due_at)
-           select owner_id, $2, $3, $4, $5, $6, $7, $8, $9, clock_timestamp() + interval '${START_GRACE}' from key
+           select owner_id, $2, $3, $4, $5, $6, $7, $8, $9, clock_timestamp() + coalesce($10 * interval '1 ms', interval '${START_GRACE}') from key
            returning ${ACCEPTED_COLUMNS}, false as replayed`,
     values: [
       saga.id,
@@ -88,6 +90,7 @@ async function insertSaga(pool: pg.Pool, saga: NewSaga): Promise<AcceptedSaga | 
       JSON.stringify(saga.plan),
       JSON.stringify(saga.input),
       saga.traceparent ?? null,
+      saga.startGraceMs ?? null,
     ],
   });
   return rows[0];

@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import type { Ledger } from '../../src/api/ledger.js';
 import type { Wrap } from '../../src/saga/wrap.js';
 import { startTestPostgres, type TestPostgres } from '../../src/dev/postgres.js';
@@ -78,13 +79,34 @@ describe('without Temporal', () => {
     });
     expect(refusal.headers.get('retry-after')).toBe('5');
     expect(await refusal.json()).toMatchObject({ type: '/problems/backlog-full' });
-    const replay = await postOrder(api.url, { key: 'first' });
-    expect(await replay.json()).toEqual(await first.json());
+    const known = await first.json();
+    await eventually(async () => {
+      const replay = await postOrder(api.url, { key: 'first' });
+      expect(await replay.json()).toEqual(known);
+    });
     const health = await fetch(`${api.url}/health/ready`);
     expect(await health.json()).toEqual({ status: 'degraded', postgres: 'up', temporal: 'down' });
 
     await api.pool.query(`update settle.saga set state = 'running'`);
     await eventually(async () => expect((await postOrder(api.url)).status).toBe(202));
+  });
+
+  test('while it is full nearly all that comes is refused unread', async () => {
+    await eventually(async () => expect((await postOrder(api.url)).status).toBe(503));
+    const broken = await Promise.all(
+      Array.from({ length: 60 }, () =>
+        fetch(`${api.url}/v1/orders`, {
+          method: 'POST',
+          headers: { 'content-type': 'application/json', 'idempotency-key': randomUUID() },
+          body: '{ no JSON',
+        }),
+      ),
+    );
+    const refused = broken.filter(({ status }) => status === 503);
+    expect(refused.length).toBeGreaterThan(0);
+    expect(await refused[0]!.json()).toMatchObject({ type: '/problems/backlog-full' });
+    expect(broken.length - refused.length).toBe(broken.filter(({ status }) => status === 400).length);
+    expect((await fetch(`${api.url}/v1/sagas`)).status).toBe(200);
   });
 });
 

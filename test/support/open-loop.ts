@@ -19,6 +19,8 @@ export interface OfferedLoad {
   readonly acceptMs: Percentiles;
   /** By how much the generator itself was late, in ms: when it is much, it measures itself. */
   readonly lateMs: Percentiles;
+  /** From the first request to the last answer, in ms. */
+  readonly tookMs: number;
 }
 
 export interface Percentiles {
@@ -31,28 +33,37 @@ const { values } = parseArgs({
     url: { type: 'string' },
     rate: { type: 'string' },
     seconds: { type: 'string' },
-    // instead of a rate: so many orders, by 32 clients that each wait for their answers
+    // instead of a rate: so many orders are accepted, for 64 clients that each wait for their answers
     count: { type: 'string' },
   },
 });
 const { url = '', rate = '0', seconds = '10', count = '0' } = values;
 const TICK_MS = 5;
-const BODY = JSON.stringify({
-  ...{ customerId: 'c-1', currency: 'EUR' },
-  items: [{ sku: 'book', quantity: 1, unitPrice: 1 }],
-});
+const CLIENTS = 64;
+const CUSTOMERS = 1_000;
+/** As {@link import('./overload-stand.js') the stand} has in stock. */
+const BOOKS = 100;
+/** What clients of the closed loop wait before they ask again. */
+const REFUSED_MS = 50;
 const pool = new Pool(url, { connections: 256, pipelining: 1, headersTimeout: 30_000 });
 const answers: Record<string, number> = {};
 const [refusals, accepts, lates]: [number[], number[], number[]] = [[], [], []];
 let offered = 0;
 
-async function offer(dueAt: number): Promise<void> {
+/** Of as many customers and books as there are: a row that all of them write would be the limit of the participants alone. */
+function order(): string {
+  const items = [{ sku: `book-${1 + (offered % BOOKS)}`, quantity: 1, unitPrice: 1 }];
+  return JSON.stringify({ customerId: `c-${1 + (offered % CUSTOMERS)}`, currency: 'EUR', items });
+}
+
+/** Returns whether it was refused. */
+async function offer(dueAt: number): Promise<boolean> {
   offered += 1;
   let answer: string;
   let isRefusal = false;
   try {
     const { statusCode, headers, body } = await pool.request({
-      ...{ method: 'POST', path: '/v1/orders', body: BODY },
+      ...{ method: 'POST', path: '/v1/orders', body: order() },
       headers: { 'content-type': 'application/json', 'idempotency-key': randomUUID() },
     });
     const tookMs = performance.now() - dueAt;
@@ -65,10 +76,11 @@ async function offer(dueAt: number): Promise<void> {
     answer = (error as NodeJS.ErrnoException).code ?? (error as Error).message;
   }
   answers[answer] = (answers[answer] ?? 0) + 1;
+  return isRefusal;
 }
 
 async function openLoop(perSecond: number, endAt: number): Promise<void> {
-  const underWay = new Set<Promise<void>>();
+  const underWay = new Set<Promise<unknown>>();
   const beginAt = performance.now();
   let due = 0;
   while (performance.now() < endAt) {
@@ -85,10 +97,14 @@ async function openLoop(perSecond: number, endAt: number): Promise<void> {
 }
 
 async function closedLoop(most: number): Promise<void> {
+  let begun = 0;
   const client = async (): Promise<void> => {
-    while (offered < most) await offer(performance.now());
+    while (begun < most) {
+      begun += 1;
+      while (await offer(performance.now())) await new Promise((resolve) => setTimeout(resolve, REFUSED_MS));
+    }
   };
-  await Promise.all(Array.from({ length: 32 }, client));
+  await Promise.all(Array.from({ length: CLIENTS }, client));
 }
 
 function percentiles(values: number[]): Percentiles {
@@ -97,11 +113,14 @@ function percentiles(values: number[]): Percentiles {
   return { p50: at(0.5), p99: at(0.99) };
 }
 
+const begunAt = performance.now();
 if (Number(count) > 0) await closedLoop(Number(count));
 else await openLoop(Number(rate), performance.now() + Number(seconds) * 1_000);
+const tookMs = performance.now() - begunAt;
 await pool.close();
 const load: OfferedLoad = {
   ...{ offered, accepted: answers['202'] ?? 0, answers, refused: refusals.length },
   ...{ refusalMs: percentiles(refusals), acceptMs: percentiles(accepts), lateMs: percentiles(lates) },
+  tookMs: Math.round(tookMs),
 };
 process.stdout.write(`${JSON.stringify(load)}\n`);

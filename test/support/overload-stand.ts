@@ -39,6 +39,7 @@ export async function openOverloadStand(lane: Lane): Promise<OverloadStand> {
 
 async function openOn(servers: FaultServers, lane: Lane): Promise<OverloadStand> {
   const databases = await createRunDatabases(servers, 'overload');
+  await stockBooks(databases.inventory);
   const port = await findFreePorts(7);
   const env = {
     ...{ PORT: `${port}`, DATABASE_URL: databases.orders, SETTLE_LANE: lane, LOG_LEVEL: 'warn' },
@@ -72,6 +73,16 @@ async function openOn(servers: FaultServers, lane: Lane): Promise<OverloadStand>
       await servers.stop();
     },
   };
+}
+
+/** Orders of one book alone would wait for its row. */
+async function stockBooks(databaseUrl: string): Promise<void> {
+  const client = new pg.Client(databaseUrl);
+  await client.connect();
+  await client.query(
+    `insert into inventory.stock (sku, opening, on_hand) select 'book-' || n, 1000000, 1000000 from generate_series(1, 100) as n`,
+  );
+  await client.end();
 }
 
 async function countSagas(pool: pg.Pool): Promise<{ settled: number; open: number }> {

@@ -91,3 +91,38 @@ test('a ledger that is slow keeps no refusal waiting: few are looked up, and the
   expect(looks).toBe(1 + 16);
   expect(refused).toBe(100 - 16);
 });
+
+test('it says at once that it is full, as long as it has just looked, and how long a line lets the scan wait', async () => {
+  let nowMs = 0;
+  let waiting = 0;
+  const ledger = {
+    countWaiting: () => Promise.resolve(waiting),
+    lookAtWaiting: () => Promise.resolve({ atMs: nowMs, waiting: 0, left: 0 }),
+    isKeyKnown: () => Promise.resolve(true),
+  };
+  const backlog = createBacklog(ledger, 100, () => nowMs);
+  const seen = async (count: number): Promise<unknown> => {
+    nowMs += 300;
+    waiting = count;
+    await backlog.admit(REQUEST);
+    await backlog.admit(REQUEST);
+    return [backlog.isFull(), backlog.startGraceMs()];
+  };
+  expect([backlog.isFull(), backlog.startGraceMs()]).toEqual([false, undefined]);
+  expect(await seen(0)).toEqual([false, undefined]);
+  expect(await seen(65)).toEqual([false, 15_000]);
+  expect(await seen(100)).toEqual([true, 15_000]);
+  nowMs += 300;
+  expect(backlog.isFull()).toBe(false);
+});
+
+test('a refusal waits no longer than a moment for the look whether it is a repetition', async () => {
+  const ledger = {
+    countWaiting: () => Promise.resolve(10),
+    lookAtWaiting: () => Promise.resolve({ atMs: 0, waiting: 0, left: 0 }),
+    isKeyKnown: () => new Promise<never>(() => undefined),
+  };
+  const begunAt = performance.now();
+  await expect(createBacklog(ledger, 10).admit(REQUEST)).rejects.toBeInstanceOf(ProblemError);
+  expect(performance.now() - begunAt).toBeLessThan(5_000);
+});
