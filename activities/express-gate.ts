@@ -48,7 +48,7 @@ export function createGate(now: () => number = () => performance.now()): Gate {
   const isFull = (): boolean => inside >= most;
   const adapt = (isSlow: boolean): void => {
     // that a few are fast says nothing of how fast many would be
-    if (!isSlow) most = Math.min(MOST_AT_ONCE, 2 * inside >= most ? most + 1 : most);
+    if (!isSlow) most = Math.min(MOST_AT_ONCE, most < FIRST_AT_ONCE || 2 * inside >= most ? most + 1 : most);
     else if (now() - shrunkAt > SHRINK_EVERY_MS) {
       shrunkAt = now();
       most = Math.max(LEAST_AT_ONCE, Math.min(most, inside) * SHRINK);

@@ -1,3 +1,4 @@
+import type pg from 'pg';
 import type { Logger } from 'pino';
 import { definitions, startable } from '../workflows/definitions.js';
 import { createHalfMessageStarter } from './api/half-message-starter.js';
@@ -163,10 +164,8 @@ interface Producer {
 /** The producer's side: API, worker, or both on one connection, so that a workflow starts on the worker at hand. */
 async function addProducer({ config, roles, logger, wrap }: RolesOptions, stops: Stop[]): Promise<Producer> {
   await checkDatabase('DATABASE_URL', config.databaseUrl!);
-  const onIdleError = (err: Error): void =>
-    logger.warn({ err }, 'an idle database connection broke; another takes its place');
-  const pool = createPool(config.databaseUrl!, { onIdleError });
-  stops.unshift(() => pool.end());
+  const { pool, doorPool } = openPools(config.databaseUrl!, logger);
+  stops.unshift(() => Promise.all([pool.end(), doorPool.end()]));
   const hasWorker = roles.includes('worker');
   const connection = hasWorker ? await connectTemporal(config) : undefined;
   const client = connection ? createClient(connection, config.temporal) : createLazyClient(config.temporal);
@@ -213,8 +212,6 @@ async function addProducer({ config, roles, logger, wrap }: RolesOptions, stops:
   if (!roles.includes('api')) return { failed };
   const express = startExpress({ config, starter, circuits, logger, wrap: wrap ?? unwrapped });
   stops.unshift(() => express.stop());
-  const doorPool = createPool(config.databaseUrl!, { max: 2, name: 'settle-door', onIdleError });
-  stops.unshift(() => doorPool.end());
   const api = await startApi({
     ...{ config, pool, doorPool, definitions: startable, contracts: contractsOf(definitions) },
     events: eventsOf(definitions),
@@ -222,6 +219,16 @@ async function addProducer({ config, roles, logger, wrap }: RolesOptions, stops:
   });
   stops.unshift(() => api.stop());
   return { apiUrl: api.url, failed };
+}
+
+/** Connections to the ledger, made when they are needed: most are for all, a few for deciding who is let in. */
+function openPools(url: string, logger: Logger): { readonly pool: pg.Pool; readonly doorPool: pg.Pool } {
+  const onIdleError = (err: Error): void =>
+    logger.warn({ err }, 'an idle database connection broke; another takes its place');
+  return {
+    pool: createPool(url, { onIdleError }),
+    doorPool: createPool(url, { max: 2, name: 'settle-door', onIdleError }),
+  };
 }
 
 async function seedProducer(url: string): Promise<void> {

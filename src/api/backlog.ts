@@ -31,7 +31,7 @@ export interface Backlog {
   admit(request: { tenantId: string; idempotencyKey: string }, isLaneFull?: boolean): Promise<void>;
   /** Whether it was full when it last looked, just now. */
   isFull(): boolean;
-  /** For how long the scan should not miss what is accepted now, in ms, as it stands in a long line. */
+  /** For how long the scan should not miss what is accepted now, in ms, as it stands in a long line that moves. */
   startGraceMs(): number | undefined;
 }
 
@@ -52,7 +52,11 @@ export function createBacklog(
   const findPaceLimit = createPace(ledger, { limit, now });
   const look = createSampler(now, async () => {
     const [waiting, paced] = await Promise.all([ledger.countWaiting(limit), findPaceLimit()]);
-    return { waiting, problem: waiting >= paced ? `${paced} or more sagas wait to be started` : undefined };
+    return {
+      waiting,
+      isMoving: paced < limit,
+      problem: waiting >= paced ? `${paced} or more sagas wait to be started` : undefined,
+    };
   });
   let looks = 0;
   const isRepeated: BacklogLedger['isKeyKnown'] = async (request) => {
@@ -70,7 +74,10 @@ export function createBacklog(
       throw new ProblemError('backlog-full', problem, { headers: { 'retry-after': isLaneFull ? '1' : '5' } });
     },
     isFull: () => look.last()?.problem !== undefined,
-    startGraceMs: () => ((look.last()?.waiting ?? 0) > LONG_LINE ? 1.5 * LONGEST_WAIT_MS : undefined),
+    startGraceMs: () => {
+      const { waiting = 0, isMoving = false } = look.last() ?? {};
+      return isMoving && waiting > LONG_LINE ? 1.5 * LONGEST_WAIT_MS : undefined;
+    },
   };
 }
 

@@ -70,6 +70,8 @@ export class Intake {
       startGraceMs: backlog.startGraceMs(),
     };
     const inExpress = await express?.accept(request);
+    // of many that came at once the lane took the first: the others must not flood the one that costs more
+    if (!inExpress && express?.isFull(type)) await backlog.admit({ tenantId, idempotencyKey }, true);
     const saga = inExpress ?? (await ledger.acceptSaga(request));
     if (saga.requestHash !== requestHash) {
       throw new ProblemError('idempotency-key-reused', 'this Idempotency-Key was accepted with another request');

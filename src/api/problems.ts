@@ -140,7 +140,8 @@ export const PROBLEMS = {
   'backlog-full': {
     status: 503,
     title: 'Too many sagas wait, or are under way',
-    remedy: 'Send the request again after Retry-After; nothing was stored.',
+    remedy:
+      'Send the request again after Retry-After, with the same Idempotency-Key: this one stored nothing, an earlier one may have.',
   },
   'database-unavailable': {
     status: 503,

@@ -20,7 +20,8 @@ test.each(['workflow', 'express'] as const)(
     const stand = await openOverloadStand(lane);
     try {
       const settle = async (): Promise<number> => {
-        const { tookMs } = await stand.offer({ count: BURSTS[lane] });
+        const { tookMs, accepted } = await stand.offer({ count: BURSTS[lane] });
+        expect(accepted).toBe(BURSTS[lane]);
         return BURSTS[lane] / ((tookMs + (await timeOf(() => stand.untilSettled()))) / 1_000);
       };
       await settle();
@@ -38,6 +39,7 @@ test.each(['workflow', 'express'] as const)(
       // how much of the peak it is, the line above says: the clients, and what others do on the machine, take their share of it
       expect(goodput).toBeGreaterThan(0);
       expect(mostMb).toBeLessThan(restMb + 300);
+      expect((await stand.count()).settled - before.settled).toBe(load.accepted);
       // whatever is not accepted is told when to come again
       expect(load.accepted + load.refused).toBe(load.offered);
     } finally {

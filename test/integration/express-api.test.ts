@@ -79,3 +79,18 @@ test('metrics say how many sagas went through the lane, and why others did not',
     expect(text).toMatch(/^settle_express_sagas_total\{type="place-order",ending="rejected"\} 1$/m);
   });
 });
+
+test('of a burst that the lane has no place for the rest is refused, and does not flood the other lane', async () => {
+  const release = participant.hold('inventory.deduct');
+  const before = api.starter.started.length;
+  try {
+    const answers = await Promise.all(Array.from({ length: 300 }, () => postOrder(api.url)));
+    const refused = answers.filter(({ status }) => status === 503);
+    expect(answers.length - refused.length).toBe(answers.filter(({ status }) => status === 202).length);
+    expect(refused.length).toBeGreaterThan(0);
+    expect(new Set(refused.map(({ headers }) => headers.get('retry-after')))).toEqual(new Set(['1']));
+    expect(api.starter.started).toHaveLength(before);
+  } finally {
+    release();
+  }
+});

@@ -15,11 +15,11 @@ const TYPESCRIPT = new URL('typescript.js', import.meta.url).href;
 
 /** A whole installation in one process, and what a test of overload looks at. */
 export interface OverloadStand {
-  /** Offers orders from a process of its own: for a while at a rate, or so many as fast as 32 clients get their answers. */
+  /** Offers orders from a process of its own: for a while at a rate, or until so many are accepted, by 64 clients that wait for their answers. */
   offer(how: { readonly seconds: number; readonly rate: number } | { readonly count: number }): Promise<OfferedLoad>;
   /** Waits until nothing is open. */
   untilSettled(): Promise<void>;
-  /** Sagas that have settled, and sagas that have not. */
+  /** Sagas that have completed, and sagas that are open. */
   count(): Promise<{ readonly settled: number; readonly open: number }>;
   /** Of the process, in MB. */
   memoryMb(): number;
@@ -87,7 +87,7 @@ async function stockBooks(databaseUrl: string): Promise<void> {
 
 async function countSagas(pool: pg.Pool): Promise<{ settled: number; open: number }> {
   const { rows } = await pool.query<{ settled: number; open: number }>(
-    `select count(finished_at)::int as settled, (count(*) - count(finished_at))::int as open from settle.saga`,
+    `select count(*) filter (where state = 'completed')::int as settled, (count(*) - count(finished_at))::int as open from settle.saga`,
   );
   return rows[0]!;
 }

@@ -95,12 +95,13 @@ test('a ledger that is slow keeps no refusal waiting: few are looked up, and the
 test('it says at once that it is full, as long as it has just looked, and how long a line lets the scan wait', async () => {
   let nowMs = 0;
   let waiting = 0;
+  let moves = false;
   const ledger = {
     countWaiting: () => Promise.resolve(waiting),
-    lookAtWaiting: () => Promise.resolve({ atMs: nowMs, waiting: 0, left: 0 }),
+    lookAtWaiting: () => Promise.resolve({ atMs: nowMs, waiting: 10, left: moves ? 5 : 10 }),
     isKeyKnown: () => Promise.resolve(true),
   };
-  const backlog = createBacklog(ledger, 100, () => nowMs);
+  const backlog = createBacklog(ledger, 1_000, () => nowMs);
   const seen = async (count: number): Promise<unknown> => {
     nowMs += 300;
     waiting = count;
@@ -110,8 +111,12 @@ test('it says at once that it is full, as long as it has just looked, and how lo
   };
   expect([backlog.isFull(), backlog.startGraceMs()]).toEqual([false, undefined]);
   expect(await seen(0)).toEqual([false, undefined]);
+  // nothing is started any more: what is lost is to be found soon
+  nowMs += 4_000;
+  expect(await seen(65)).toEqual([false, undefined]);
+  moves = true;
   expect(await seen(65)).toEqual([false, 15_000]);
-  expect(await seen(100)).toEqual([true, 15_000]);
+  expect(await seen(300)).toEqual([true, 15_000]);
   nowMs += 300;
   expect(backlog.isFull()).toBe(false);
 });

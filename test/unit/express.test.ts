@@ -108,14 +108,16 @@ test('the gate lets in fewer while they take longer than a second, and more agai
     fill(2_000);
   }
   expect(fill()).toBe(32);
-  const more = fill();
-  expect(more).toBeGreaterThan(32);
-  // that a few are fast says nothing of how fast many would be
-  for (let n = 0; n < 500; n += 1) {
+  // of an idle process as well: those that are slow now and then are no reason to let in few for ever
+  const ride = (): void => {
     gate.enter();
     gate.leave('neither', 10);
-  }
-  expect(fill()).toBeLessThan(2 * more);
+  };
+  for (let n = 0; n < 50; n += 1) ride();
+  expect(fill()).toBeGreaterThanOrEqual(82);
+  for (let n = 0; n < 500; n += 1) ride();
+  // that a few are fast says nothing of how fast many would be
+  expect(fill()).toBeLessThan(200);
 });
 
 /** A settle line whose statements end when the test says so. */
