@@ -236,8 +236,16 @@ function programOf({ env, build, apiUrl }: Prepared, role: Role, armed: Arms): P
   };
 }
 
+/** The ports of inventory and accounts: beside the API's, until others have taken their places. */
+const PARTICIPANT_PORTS = [
+  { setting: 'SETTLE_INVENTORY_PORT', offset: 1 },
+  { setting: 'SETTLE_ACCOUNTS_PORT', offset: 2 },
+];
+
 function participantUrls({ env }: Pick<Run, 'env'>): string[] {
-  return [1, 2].map((offset) => `http://127.0.0.1:${Number(env['PORT']) + offset}`);
+  return PARTICIPANT_PORTS.map(
+    ({ setting, offset }) => `http://127.0.0.1:${env[setting] ?? Number(env['PORT']) + offset}`,
+  );
 }
 
 async function countRepeated(url: string): Promise<number> {
