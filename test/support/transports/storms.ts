@@ -183,8 +183,9 @@ async function replaceUnderLoad({ stand, scene }: Site): Promise<void> {
   for (const role of roles) await scene.replace(role);
   await untilSettled(scene, load);
   expect(await repeated()).toBe(before);
+  // one is counted as begun with the local transaction before it: a worker that is stopped just then leaves it to the next, unsent
   const { rows } = await scene.run.databases.settle.query(
-    'select effect_key, attempts from settle.message_log where saga_id = any ($1) and attempts > 1',
+    'select effect_key, attempts from settle.message_log where saga_id = any ($1) and attempts > 2',
     [load.sagaIds],
   );
   expect(rows).toEqual([]);
