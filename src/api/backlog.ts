@@ -12,6 +12,8 @@ const MOST_LOOKS = 16;
 const LOOK_MS = 50;
 /** What would wait longer than this, in ms, is better refused: its client has gone by the time that it runs. */
 const LONGEST_WAIT_MS = 10_000;
+/** When a client that finds no place in line is to come again, in s. */
+export const LINE_AFTER_S = 5;
 /** So many may wait whatever the pace, as bursts come. */
 const LEAST = 256;
 /** Where nothing is started for so long, in ms, Temporal or the workers are away: that is no overload, and may last. */
@@ -34,6 +36,14 @@ export interface Backlog {
   /** For how long the scan should not miss what is accepted now, in ms, as it stands in a long line that moves. */
   startGraceMs(): number | undefined;
 }
+
+/** Tells a client when to come again, in s. */
+export function backlogFull(detail: string, afterS: number): ProblemError {
+  return new ProblemError('backlog-full', detail, { headers: { 'retry-after': String(afterS) } });
+}
+
+/** What a client is told that finds no place in the express lane. */
+export const LANE_FULL = ['the express lane is full', 1] as const;
 
 type BacklogLedger = Pick<Ledger, 'countWaiting' | 'lookAtWaiting' | 'isKeyKnown'>;
 
@@ -69,9 +79,9 @@ export function createBacklog(
   };
   return {
     admit: async (request, isLaneFull = false) => {
-      const problem = isLaneFull ? 'the express lane is full' : (await look()).problem;
+      const problem = isLaneFull ? LANE_FULL[0] : (await look()).problem;
       if (problem === undefined || (await isRepeated(request))) return;
-      throw new ProblemError('backlog-full', problem, { headers: { 'retry-after': isLaneFull ? '1' : '5' } });
+      throw isLaneFull ? backlogFull(...LANE_FULL) : backlogFull(problem, LINE_AFTER_S);
     },
     isFull: () => look.last()?.problem !== undefined,
     startGraceMs: () => {

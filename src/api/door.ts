@@ -1,8 +1,8 @@
 import type { Socket } from 'node:net';
 import type { FastifyInstance } from 'fastify';
+import { backlogFull, LANE_FULL, LINE_AFTER_S } from './backlog.js';
 import { OPERATIONS } from './operations.js';
 import { sendProblem } from './problem.filter.js';
-import { ProblemError } from './problems.js';
 
 /** More than a burst that a process can serve in time: what comes on top would be answered after its client has gone. */
 const MOST = 512;
@@ -25,9 +25,9 @@ export interface DoorOptions {
 
 /** Made once: an error for each would cost more than all else that refusing takes. */
 const REFUSALS = {
-  line: refusal('more sagas wait than are started', 5),
-  lane: refusal('the express lane is full', 1),
-  crowd: refusal(`${MOST} requests are under way in this process`, 1),
+  line: backlogFull('more sagas wait than are started', LINE_AFTER_S),
+  lane: backlogFull(...LANE_FULL),
+  crowd: backlogFull(`${MOST} requests are under way in this process`, 1),
 } as const;
 
 /**
@@ -67,10 +67,6 @@ export function keepDoor(server: FastifyInstance, { shutBy, onRefused }: DoorOpt
     reply.raw.once('close', leave);
     done();
   });
-}
-
-function refusal(detail: string, afterS: number): ProblemError {
-  return new ProblemError('backlog-full', detail, { headers: { 'retry-after': String(afterS) } });
 }
 
 /** What a connection holds; all of it is given back when it ends, as of pipelined requests only the first one is told. */
