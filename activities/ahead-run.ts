@@ -1,3 +1,4 @@
+import { log } from '@temporalio/activity';
 import type pg from 'pg';
 import { advance, completeForward, type Advance, type ForwardAnswer, type ForwardAnswers } from '../src/db/forward.js';
 import { applyLocal, type AppliedLocal, type LocalEffect, type OwedMessage } from '../src/db/local-effects.js';
@@ -6,6 +7,7 @@ import type { ContractTable } from '../src/saga/contracts.js';
 import type { SagaDefinition } from '../src/saga/define-saga.js';
 import type { PlanStep } from '../src/saga/plan.js';
 import type { SagaStart } from '../src/saga/state.js';
+import { currentPath } from './obtain.js';
 import type { Obtained } from './obtained.js';
 import type { ActivityDependencies } from './saga-activities.js';
 import type { StepAnswers } from './step-answers.js';
@@ -97,7 +99,9 @@ export function neededOf(
         throw new Error(`the payload of '${step.name}' breaks its contract`);
       return [{ step, payload }];
     });
-  } catch {
+  } catch (error) {
+    // here its stack is whole, and not in the sandbox: see workflows/no-stacks.ts
+    if (currentPath()) log.warn('the code of a step failed; its workflow deals with it', { error });
     return undefined;
   }
 }

@@ -1,3 +1,5 @@
+import './no-stacks.js';
+
 export { placeOrder } from './orders.js';
 export { placeApprovedOrder } from './approved-orders.js';
 export { placeFirstOrder } from './first-orders.js';

@@ -72,6 +72,8 @@ const SILENT: Logger = {
 };
 
 async function bundle({ dist, bundle: path }: Build): Promise<void> {
-  const { code } = await bundleWorkflowCode({ workflowsPath: join(dist, 'workflows', 'index.js'), logger: SILENT });
+  const workflowsPath = join(dist, 'workflows', 'index.js');
+  // as the build does
+  const { code } = await bundleWorkflowCode({ workflowsPath, preloadModules: [workflowsPath], logger: SILENT });
   await writeFile(path, code);
 }
