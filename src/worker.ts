@@ -87,6 +87,9 @@ const TUNING = {
   maxCachedWorkflows: 500,
   // what a worker that has died was to go on with is another's so soon
   stickyQueueScheduleToStartTimeout: '3s',
+  // the SDK would keep a heartbeat back until 80 % of the scan's time-out are over, and a machine that stood still for the rest of it
+  // would be taken for a worker that has died
+  maxHeartbeatThrottleInterval: '1s',
   workflowThreadPoolSize: 1,
   shutdownGraceTime: '10s',
   shutdownForceTime: '15s',
