@@ -77,8 +77,8 @@ interface Lane extends ExpressOptions, StepTools {
   readonly line: SettleLine;
 }
 
-/** Nobody else runs the saga for so long: time for several attempts, and when this process dies its sagas go on no later. */
-const LEASE_MS = 4_000;
+/** Nobody else runs the saga for so long: time for an attempt and more, and when this process dies its sagas go on no later. */
+const LEASE_MS = 2_500;
 
 /** What says nothing of the participants' health. */
 const HARMLESS: ReadonlySet<ExpressEnding> = new Set(['rejected', 'refused', 'stopped', 'closing']);

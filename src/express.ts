@@ -7,13 +7,11 @@ import type { Config } from './config.js';
 import { acceptExpress, handOver, mayPassTurn, settleExpress } from './db/express.js';
 import { createPool } from './db/pool.js';
 import { localWorks } from './local-works.js';
-import { contractsOf } from './saga/contracts.js';
-import type { SagaDefinition } from './saga/define-saga.js';
 import { expressOf } from './saga/lane.js';
 import type { Wrap } from './saga/wrap.js';
 import type { Circuits } from './transports/circuits.js';
+import { isAnsweredAtOnce } from './transports/answered-at-once.js';
 import { createRouter } from './transports/router.js';
-import type { Routes } from './transports/transport.js';
 
 /** What the express lane of a process is made of. */
 export interface ExpressDependencies {
@@ -58,9 +56,4 @@ export function startExpress({ config, starter, circuits, logger, wrap }: Expres
       await Promise.all([router.close(), pool.end()]);
     },
   };
-}
-
-/** A type without a route counts as one that is: its sagas are handed over, and their workflows say what is missing. */
-function isAnsweredAtOnce(definition: SagaDefinition, routes: Routes): boolean {
-  return [...contractsOf([definition]).keys()].every((type) => (routes[type]?.transport ?? 'http') === 'http');
 }

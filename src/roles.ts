@@ -18,6 +18,7 @@ import { HORIZONS } from './horizons.js';
 import { createPool, withTransaction, type Transaction } from './db/pool.js';
 import { checkDatabase, connectTemporal, reasonOf } from './reach.js';
 import { contractsOf, eventsOf } from './saga/contracts.js';
+import type { SagaDefinition } from './saga/define-saga.js';
 import { sampleConsumers } from './samples/consumers.js';
 import {
   migrateParticipants,
@@ -27,6 +28,7 @@ import {
   type ParticipantName,
 } from './samples/participants.js';
 import { assertWindows, resendMs } from './saga/windows.js';
+import { isAnsweredAtOnce } from './transports/answered-at-once.js';
 import { createCircuits } from './transports/circuits.js';
 import { unwrapped, type Wrap } from './saga/wrap.js';
 import { startWorker } from './worker.js';
@@ -173,7 +175,8 @@ async function addProducer({ config, roles, logger, wrap }: RolesOptions, stops:
   const starter = createSagaStarter({
     client,
     taskQueue: config.temporal.taskQueue,
-    workflowOf,
+    workflowOf: (type) => definitionOf(type).workflow,
+    isAnsweredAtOnce: (type) => isAnsweredAtOnce(definitionOf(type), config.routes),
     sharesConnection: hasWorker,
     logger,
   });
@@ -240,10 +243,10 @@ async function seedProducer(url: string): Promise<void> {
   await withTransaction(pool, seed).finally(() => pool.end());
 }
 
-function workflowOf(type: string): string {
+function definitionOf(type: string): SagaDefinition {
   const definition = definitions.find((each) => each.type === type);
   if (!definition) throw new Error(`saga type '${type}' is not one of this release; deploy the release that has it`);
-  return definition.workflow;
+  return definition;
 }
 
 /** Stops in order; one that fails does not keep the others from it. */

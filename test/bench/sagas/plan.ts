@@ -6,7 +6,7 @@ export const CONTESTANTS = ['plain', 'temporal', 'workflow', 'express'] as const
 export type ContestantName = (typeof CONTESTANTS)[number];
 
 /** In the order in which they run. */
-export const WINDOWS = ['one', 'many', 'more', 'half', 'burst', 'faults', 'kill', 'growth'] as const;
+export const WINDOWS = ['one', 'many', 'more', 'half', 'burst', 'faults', 'faults-half', 'kill', 'growth'] as const;
 export type WindowName = (typeof WINDOWS)[number];
 
 /** What a run does; made from the words and options of its command line. */
@@ -22,6 +22,7 @@ export interface Plan {
 const ONLY: Readonly<Partial<Record<WindowName, readonly ContestantName[]>>> = {
   // what it does not survive is no measurement of it
   faults: ['temporal', 'workflow', 'express'],
+  'faults-half': ['temporal', 'workflow', 'express'],
   kill: ['temporal', 'workflow', 'express'],
   // the comparison at 64 is that of the express lane with the plain program
   more: ['plain', 'workflow', 'express'],
@@ -54,11 +55,12 @@ export function takesPart(contestant: ContestantName, window: WindowName): boole
 /**
  * What to do in a window.
  *
- * @param before what the same contestant has done so far: the steady rate is half of what it reached
+ * @param before what the same contestant has done so far: a steady rate is half of what it reached
  */
 export function specOf(name: Exclude<WindowName, 'growth'>, plan: Plan, before: readonly Figures[]): WindowSpec {
   const { seconds, sagas } = plan;
-  const reached = before.find(({ window }) => window === 'many')?.perSecond ?? 20;
+  const half = (of: WindowName): number => (before.find(({ window }) => window === of)?.perSecond ?? 20) / 2;
+  const behaviour = { unavailable: 0.05, refused: 0.1 };
   switch (name) {
     case 'one':
       return { name, shape: { kind: 'in-flight', inFlight: 1, orders: sagas } };
@@ -67,13 +69,13 @@ export function specOf(name: Exclude<WindowName, 'growth'>, plan: Plan, before: 
     case 'more':
       return { name, shape: { kind: 'in-flight', inFlight: 64, seconds: (seconds * 2) / 3 } };
     case 'half':
-      return { name, shape: { kind: 'rate', perSecond: reached / 2, seconds: (seconds * 2) / 3 } };
+      return { name, shape: { kind: 'rate', perSecond: half('many'), seconds: (seconds * 2) / 3 } };
     case 'burst':
       return { name, shape: { kind: 'burst', orders: 256 } };
-    case 'faults': {
-      const behaviour = { unavailable: 0.05, refused: 0.1 };
+    case 'faults':
       return { name, shape: { kind: 'in-flight', inFlight: 32, seconds: (seconds * 2) / 3 }, behaviour };
-    }
+    case 'faults-half':
+      return { name, shape: { kind: 'rate', perSecond: half('faults'), seconds: (seconds * 2) / 3 }, behaviour };
     case 'kill':
       return { name, shape: { kind: 'in-flight', inFlight: 64 }, killAfterSeconds: 3 };
   }

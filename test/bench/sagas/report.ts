@@ -23,6 +23,7 @@ const TITLES: Readonly<Record<string, string>> = {
   burst: 'a burst of 256',
   half: 'half of what 32 in flight reached, at a steady rate',
   faults: '5 % of the answers 503, 10 % refused; 32 in flight',
+  'faults-half': 'the same faults, at half of the rate that it reached with them',
   kill: 'kill -9 with 64 in flight, restart at once',
 };
 

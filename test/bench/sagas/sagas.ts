@@ -38,7 +38,7 @@ export interface SagasReport {
  *
  * | option | meaning |
  * |---|---|
- * | words | contestants (plain, temporal, workflow, express) and windows (one, many, more, half, burst, faults, kill, growth). all |
+ * | words | contestants (plain, temporal, workflow, express) and windows (one, many, more, half, burst, faults, faults-half, kill, growth). all |
  * | `--seconds` | of the window with 32 in flight; others take two thirds. 15 |
  * | `--sagas` | of the window with one in flight. 150 |
  * | `--settled` | sagas in the large ledger of the growth window; 1000000 for the whole claim. 100000 |
