@@ -101,7 +101,7 @@ export function neededOf(
     });
   } catch (error) {
     // here its stack is whole, and not in the sandbox: see workflows/no-stacks.ts
-    if (currentPath()) log.warn('the code of a step failed; its workflow deals with it', { error });
+    if (currentPath()) log.warn('a step cannot be run ahead; its workflow deals with it', { error });
     return undefined;
   }
 }

@@ -78,7 +78,7 @@ interface Lane extends ExpressOptions, StepTools {
 }
 
 /** Nobody else runs the saga for so long: time for an attempt and more, and when this process dies its sagas go on no later. */
-const LEASE_MS = 2_500;
+const LEASE_MS = 3_000;
 
 /** What says nothing of the participants' health. */
 const HARMLESS: ReadonlySet<ExpressEnding> = new Set(['rejected', 'refused', 'stopped', 'closing']);

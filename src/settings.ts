@@ -86,7 +86,7 @@ export const SETTINGS = [
   {
     name: 'SETTLE_ROUTES',
     default: 'the sample participants',
-    description: 'JSON or YAML file: message type → route; its members are below',
+    description: 'JSON or YAML file: message type → route, the same for every process; its members are below',
   },
   {
     name: 'SETTLE_TRANSPORT',

@@ -6,7 +6,6 @@ import {
   type NativeConnection,
   Runtime,
   Worker,
-  type LogLevel,
   type WorkerOptions,
 } from '@temporalio/worker';
 import type { AsyncCompletionClient } from '@temporalio/client';
@@ -41,6 +40,7 @@ import { listOpenSteps } from './db/saga-scan.js';
 import { contractsOf } from './saga/contracts.js';
 import { localWorks } from './local-works.js';
 import { unwrapped, type Wrap } from './saga/wrap.js';
+import { sdkLog } from './sdk-log.js';
 import { createBrokers, type Brokers } from './transports/brokers.js';
 import { createCheckBackClient } from './transports/check-back.js';
 import type { Circuits } from './transports/circuits.js';
@@ -219,28 +219,14 @@ function startBeside(
  * before the API has stopped taking orders. Once a process, before anything else of the SDK.
  */
 export function installRuntime(logger: Logger): void {
-  const write = (level: LogLevel, message: string, meta?: object): void => {
-    // an attempt that failed is an everyday matter, recorded in the ledger; it is no warning of the worker's
-    const isAttempt = message === 'Activity failed';
-    logger[isAttempt ? 'debug' : PINO_LEVELS[level]]({ ...meta }, message);
-  };
   Runtime.install({
-    logger: {
-      log: write,
-      trace: (message, meta) => write('TRACE', message, meta),
-      debug: (message, meta) => write('DEBUG', message, meta),
-      info: (message, meta) => write('DEBUG', message, meta),
-      warn: (message, meta) => write('WARN', message, meta),
-      error: (message, meta) => write('ERROR', message, meta),
-    },
+    logger: sdkLog(logger),
     telemetryOptions: {
       logging: { forward: {}, filter: makeTelemetryFilterString({ core: 'ERROR', other: 'ERROR' }) },
     },
     shutdownSignals: [],
   });
 }
-
-const PINO_LEVELS = { TRACE: 'trace', DEBUG: 'debug', INFO: 'debug', WARN: 'warn', ERROR: 'error' } as const;
 
 /** The bundle made by the build; from source where there is none, e.g. in tests. */
 function workflowCode(): Pick<WorkerOptions, 'workflowBundle' | 'workflowsPath'> {

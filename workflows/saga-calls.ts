@@ -67,7 +67,7 @@ export async function call<Name extends keyof Activities>(
   }
   try {
     // never cancelled: it is short, and waited for in any case. Asked to cancel one that has just ended, the SDK's core fails the
-    // whole workflow task ("invalid transition in state machine"), which then waits some ten seconds for its next attempt
+    // whole workflow task ("invalid transition in state machine"), which then waits for its time-out before its next attempt
     return await CancellationScope.nonCancellable(() => fastPath(request));
   } catch (error) {
     if (isCancellation(error) || isFinal(error)) throw error;

@@ -47,8 +47,8 @@ export interface StarterOptions {
   readonly taskQueue: string;
   /** The workflow function's name of a saga type. */
   readonly workflowOf: (sagaType: string) => string;
-  /** Whether all its messages are answered by the call that brings them. */
-  readonly isAnsweredAtOnce: (sagaType: string) => boolean;
+  /** Whether all its messages are answered by the call that brings them. @default none are */
+  readonly isAnsweredAtOnce?: (sagaType: string) => boolean;
   /** Whether the client's connection is a worker's too: then that worker is handed the first workflow task at once. */
   readonly sharesConnection: boolean;
   readonly logger: Logger;
@@ -121,7 +121,7 @@ async function start(
         workflowIdReusePolicy,
         workflowIdConflictPolicy: 'FAIL',
         requestEagerStart: sharesConnection,
-        ...(isAnsweredAtOnce(saga.type) && { workflowTaskTimeout: TASK_TIMEOUT }),
+        ...(isAnsweredAtOnce?.(saga.type) && { workflowTaskTimeout: TASK_TIMEOUT }),
         staticSummary: saga.businessKey,
         ...(saga.parent && { staticDetails: `step '${saga.parent.step}' of saga ${saga.parent.sagaId}` }),
         typedSearchAttributes: new TypedSearchAttributes([

@@ -4,13 +4,13 @@ import { createTurns, type Turns } from './turns.js';
 export type Path = 'fast' | 'durable';
 
 /**
- * How many attempts of one participant may be under way for one more to begin. A worker has 32 slots for workflow tasks, in which
+ * How many attempts of one participant may be under way for one more to begin. A worker has 64 slots for workflow tasks, in which
  * healthy sagas run, and 100 for activities.
  */
 const MOST: Readonly<Record<Path, number>> = { fast: 24, durable: 50 };
 /** The same on the fast path for a participant that is slow. */
 const MOST_SLOW = 8;
-/** Answers that take longer than this make a participant slow, in ms: 32 slots then no longer do the 60 sagas a second that two cores can. */
+/** Answers that take longer than this make a participant slow, in ms: its sagas would soon hold half of the slots that others need. */
 const SLOW_MS = 500;
 /** What the last answer weighs in the average: some twenty fast ones and a slow participant is fast again. */
 const WEIGHT = 0.1;
