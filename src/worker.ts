@@ -79,7 +79,7 @@ export interface RunningWorker {
 }
 
 /** How much goes on at a time, and how long a worker that is gone is waited for. */
-const TUNING = {
+export const TUNING = {
   maxConcurrentActivityTaskExecutions: 100,
   maxConcurrentLocalActivityExecutions: 100,
   // a healthy saga is one task. Where no place is free, Temporal does not hand it over with the start, but stores it once more and

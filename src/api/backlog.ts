@@ -12,8 +12,6 @@ const MOST_LOOKS = 16;
 const LOOK_MS = 50;
 /** What would wait longer than this, in ms, is better refused: its client has gone by the time that it runs. */
 const LONGEST_WAIT_MS = 10_000;
-/** When a client that finds no place in line is to come again, in s. */
-export const LINE_AFTER_S = 5;
 /** So many may wait whatever the pace, as bursts come. */
 const LEAST = 256;
 /** Where nothing is started for so long, in ms, Temporal or the workers are away: that is no overload, and may last. */
@@ -42,8 +40,15 @@ export function backlogFull(detail: string, afterS: number): ProblemError {
   return new ProblemError('backlog-full', detail, { headers: { 'retry-after': String(afterS) } });
 }
 
+/** What a client is told that finds no place in line. */
+export function lineFull(detail: string): ProblemError {
+  return backlogFull(detail, 5);
+}
+
 /** What a client is told that finds no place in the express lane. */
-export const LANE_FULL = ['the express lane is full', 1] as const;
+export function laneFull(): ProblemError {
+  return backlogFull('the express lane is full', 1);
+}
 
 type BacklogLedger = Pick<Ledger, 'countWaiting' | 'lookAtWaiting' | 'isKeyKnown'>;
 
@@ -79,9 +84,10 @@ export function createBacklog(
   };
   return {
     admit: async (request, isLaneFull = false) => {
-      const problem = isLaneFull ? LANE_FULL[0] : (await look()).problem;
-      if (problem === undefined || (await isRepeated(request))) return;
-      throw isLaneFull ? backlogFull(...LANE_FULL) : backlogFull(problem, LINE_AFTER_S);
+      const problem = isLaneFull ? undefined : (await look()).problem;
+      if (!isLaneFull && problem === undefined) return;
+      if (await isRepeated(request)) return;
+      throw problem === undefined ? laneFull() : lineFull(problem);
     },
     isFull: () => look.last()?.problem !== undefined,
     startGraceMs: () => {

@@ -1,6 +1,6 @@
 import type { Socket } from 'node:net';
 import type { FastifyInstance } from 'fastify';
-import { backlogFull, LANE_FULL, LINE_AFTER_S } from './backlog.js';
+import { backlogFull, laneFull, lineFull } from './backlog.js';
 import { OPERATIONS } from './operations.js';
 import { sendProblem } from './problem.filter.js';
 
@@ -25,8 +25,8 @@ export interface DoorOptions {
 
 /** Made once: an error for each would cost more than all else that refusing takes. */
 const REFUSALS = {
-  line: backlogFull('more sagas wait than are started', LINE_AFTER_S),
-  lane: backlogFull(...LANE_FULL),
+  line: lineFull('more sagas wait than are started'),
+  lane: laneFull(),
   crowd: backlogFull(`${MOST} requests are under way in this process`, 1),
 } as const;
 

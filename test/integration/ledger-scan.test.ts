@@ -6,6 +6,7 @@ import { createScanActivities, type Look } from '../../activities/ledger-scan.js
 import { createClient, ensureScanSchedule } from '../../src/api/temporal.js';
 import type { TemporalConfig } from '../../src/config.js';
 import { listScanCounts } from '../../src/db/scan-counts.js';
+import { TUNING } from '../../src/worker.js';
 import { useDatabase } from '../support/databases.js';
 import { eventually } from '../support/eventually.js';
 import { openPool } from '../support/pools.js';
@@ -62,8 +63,7 @@ async function startScanner(look: Look = () => Promise.resolve(NOTHING)): Promis
     taskQueue: config.taskQueue,
     workflowBundle: await bundleSources(),
     activities: { ...createScanActivities({ pool, looks, stopping: stopping.signal }) },
-    // as in src/worker.ts
-    maxHeartbeatThrottleInterval: '1s',
+    ...TUNING,
   });
   const finished = worker.run();
   const scanner: Scanner = {

@@ -236,16 +236,21 @@ function programOf({ env, build, apiUrl }: Prepared, role: Role, armed: Arms): P
   };
 }
 
-/** The ports of inventory and accounts: beside the API's, until others have taken their places. */
-const PARTICIPANT_PORTS = [
-  { setting: 'SETTLE_INVENTORY_PORT', offset: 1 },
-  { setting: 'SETTLE_ACCOUNTS_PORT', offset: 2 },
-];
+/** The participants' ports: beside the API's, until others have taken their places. */
+export const PARTICIPANT_PORTS = {
+  inventory: { setting: 'SETTLE_INVENTORY_PORT', offset: 1 },
+  accounts: { setting: 'SETTLE_ACCOUNTS_PORT', offset: 2 },
+  profiles: { setting: 'SETTLE_PROFILES_PORT', offset: 6 },
+} as const;
 
-function participantUrls({ env }: Pick<Run, 'env'>): string[] {
-  return PARTICIPANT_PORTS.map(
-    ({ setting, offset }) => `http://127.0.0.1:${env[setting] ?? Number(env['PORT']) + offset}`,
-  );
+/** Where a participant of a run listens. */
+export function participantUrl({ env }: Pick<Run, 'env'>, name: keyof typeof PARTICIPANT_PORTS): string {
+  const { setting, offset } = PARTICIPANT_PORTS[name];
+  return `http://127.0.0.1:${env[setting] ?? Number(env['PORT']) + offset}`;
+}
+
+function participantUrls(run: Pick<Run, 'env'>): string[] {
+  return [participantUrl(run, 'inventory'), participantUrl(run, 'accounts')];
 }
 
 async function countRepeated(url: string): Promise<number> {

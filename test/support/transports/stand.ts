@@ -5,7 +5,7 @@ import { findFreePorts } from '../../../src/dev/ports.js';
 import type { Routes } from '../../../src/transports/transport.js';
 import { eventually } from '../eventually.js';
 import type { Arms } from '../faults/crash-points.js';
-import { openRun, type Role, type Run } from '../faults/run.js';
+import { openRun, PARTICIPANT_PORTS, participantUrl, type Role, type Run } from '../faults/run.js';
 import type { Supervised } from '../faults/supervisor.js';
 import type { FaultFixture } from '../faults/fixture.js';
 import { openOffice, type Office } from '../office.js';
@@ -120,10 +120,8 @@ async function openScene(run: Run, going: Going & { readonly suffix: string }): 
     kill: async (role) => void (await Promise.all(ofRole(role).map((each) => run.supervisor.kill(each)))),
     prepare: async () => broker?.prepare(participantDestinations(broker.name, suffix)),
     replies: () => countsOf(`${run.apiUrl}/metrics`, 'settle_replies_total', 'verdict'),
-    inbox: (participant) => {
-      const port = run.env[PORTS[participant].setting] ?? Number(run.env['PORT']) + PORTS[participant].offset;
-      return countsOf(`http://127.0.0.1:${port}/metrics`, 'settle_inbox_messages_total', 'outcome');
-    },
+    inbox: (participant) =>
+      countsOf(`${participantUrl(run, participant)}/metrics`, 'settle_inbox_messages_total', 'outcome'),
     close: async () => {
       await copier.close();
       await run.close();
@@ -131,16 +129,12 @@ async function openScene(run: Run, going: Going & { readonly suffix: string }): 
   };
 }
 
-const PORTS = {
-  inventory: { setting: 'SETTLE_INVENTORY_PORT', offset: 1 },
-  accounts: { setting: 'SETTLE_ACCOUNTS_PORT', offset: 2 },
-  profiles: { setting: 'SETTLE_PROFILES_PORT', offset: 6 },
-} as const;
-
 /** Ports for participants beside those that listen already. */
 async function freePorts(): Promise<Record<string, string>> {
   const first = await findFreePorts(3);
-  return Object.fromEntries(Object.values(PORTS).map(({ setting }, index) => [setting, `${first + index}`]));
+  return Object.fromEntries(
+    Object.values(PARTICIPANT_PORTS).map(({ setting }, index) => [setting, `${first + index}`]),
+  );
 }
 
 /** The values of a metric, added up by one of its labels. */
