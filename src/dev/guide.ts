@@ -49,7 +49,7 @@ function exampleOf({ title, order }: Example, api: string, authorization: string
     `${title}; then its saga, step by step:`,
     `  curl -s ${api}/v1/orders${authorization} -H "Idempotency-Key: try-$RANDOM$RANDOM" -H 'Content-Type: application/json' \\`,
     `    -d '${JSON.stringify(order)}'; echo`,
-    `  curl -s ${api}/v1/sagas/$(curl -s '${api}/v1/sagas?limit=1'${authorization} | grep -o 'sg_[0-9a-f-]*' | head -1)${authorization}; echo`,
+    `  sleep 1; curl -s ${api}/v1/sagas/$(curl -s '${api}/v1/sagas?limit=1'${authorization} | grep -o 'sg_[0-9a-f-]*' | head -1)${authorization}; echo`,
     '',
   ].join('\n');
 }
