@@ -131,3 +131,32 @@ test('a round that takes long is not taken for a worker that has died', async ()
     finish();
   }
 });
+
+test('Temporal hears of a round under way each second, so that a moment in which nothing goes on is no death', async () => {
+  config = { ...config, taskQueue: randomUUID() };
+  let finish = (): void => undefined;
+  const round = new Promise<typeof NOTHING>((resolve) => (finish = () => resolve(NOTHING)));
+  const slow = await startScanner(() => round);
+  await ensureScanSchedule(client, config);
+  await makes(slow, 1);
+  const lastBeat = async (): Promise<string> => {
+    const { info } = await client.schedule.getHandle(`settle-scan-${config.taskQueue}`).describe();
+    const { workflow } = info.recentActions.at(-1)!.action;
+    const { raw } = await client.workflow.getHandle(workflow.workflowId).describe();
+    return JSON.stringify(raw.pendingActivities?.[0]?.lastHeartbeatTime);
+  };
+  try {
+    // kept back until 80 % of the time-out are over, as the SDK would by itself, there are four at the most
+    await eventually(async () => {
+      const beats = new Set<string>();
+      const endMs = Date.now() + 6_000;
+      while (Date.now() < endMs) {
+        beats.add(await lastBeat());
+        await new Promise((resolve) => setTimeout(resolve, 200));
+      }
+      expect(beats.size).toBeGreaterThanOrEqual(5);
+    });
+  } finally {
+    finish();
+  }
+});
