@@ -181,7 +181,7 @@ test('the lines to copy place the orders that they announce, and show how each e
   const installation = await makeInstallation();
   const stack = await start(installation);
   const lines = stack.output().replaceAll('\\\n', '').split('\n');
-  const commands = lines.filter((line) => line.startsWith('  curl ')).map((line) => line.trim());
+  const commands = lines.filter((line) => /^ {2}(sleep 1; )?curl /.test(line)).map((line) => line.trim());
   expect(commands).toHaveLength(6);
   const ends: unknown[] = [];
   for (const [place, show] of [0, 2, 4].map((first) => commands.slice(first, first + 2))) {
