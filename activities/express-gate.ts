@@ -19,9 +19,13 @@ const MOST_AT_ONCE = 512;
 /** Some are always let in, so that there is something to measure. */
 const LEAST_AT_ONCE = 32;
 /** What a slow process gets through before the leases of those inside end. */
-const FIRST_AT_ONCE = 128;
-/** Those that are inside for longer, in ms, are too many for this process: soon their attempts and leases end before they do. */
-const SLOW_MS = 1_000;
+const FIRST_AT_ONCE = 64;
+/** Those that are inside for so much longer, in ms, than the fastest were of late wait for each other: there are too many of them. */
+const SLOW_MS = 400;
+/** However slow the participants are: soon attempts and leases end before those inside do. */
+const TOO_SLOW_MS = 1_000;
+/** How long the fastest is remembered, in ms: for that time, and up to twice as long. */
+const REMEMBER_MS = 30_000;
 /** By how much fewer are let in then, once in this time, in ms; one more for each that is fast. */
 const SHRINK = 0.7;
 const SHRINK_EVERY_MS = 250;
@@ -35,7 +39,9 @@ const PROBE_MS = 1_000;
  * ```
  * open ──5 in a row had trouble──▶ resting: one a second is let in ──one goes well──▶ open
  * ```
- * While it is open it lets in as many as get through within a second, found out by trying.
+ * While it is open it lets in as many as get through without waiting for each other for long, found out by trying: one more for each
+ * that is fast, a share fewer when one is slow (additive increase, multiplicative decrease, as TCP does it: RFC 5681). That many were
+ * too many says nothing of the participants: those that were slow and had trouble count as such when few are let in.
  *
  * @param now ms on a clock that only goes forward
  */
@@ -45,6 +51,7 @@ export function createGate(now: () => number = () => performance.now()): Gate {
   let shrunkAt = -Infinity;
   let troubled = 0;
   let probeAt = 0;
+  const findFastest = createFastest(now);
   const isFull = (): boolean => inside >= most;
   const adapt = (isSlow: boolean): void => {
     // that a few are fast says nothing of how fast many would be
@@ -66,11 +73,28 @@ export function createGate(now: () => number = () => performance.now()): Gate {
       return undefined;
     },
     leave: (end, insideMs) => {
-      adapt(insideMs > SLOW_MS);
+      const isSlow = insideMs > Math.min(TOO_SLOW_MS, SLOW_MS + findFastest(insideMs));
+      const isTroubled = end === 'troubled' && !(isSlow && most > LEAST_AT_ONCE);
+      adapt(isSlow);
       inside -= 1;
       if (end === 'well') troubled = 0;
-      if (end === 'troubled') troubled += 1;
-      if (troubled === MOST_TROUBLED && end === 'troubled') probeAt = now() + PROBE_MS;
+      if (isTroubled) troubled += 1;
+      if (isTroubled && troubled === MOST_TROUBLED) probeAt = now() + PROBE_MS;
     },
+  };
+}
+
+/** Finds the least of the values of late, with the one that it is told. */
+function createFastest(now: () => number): (ms: number) => number {
+  let [before, current] = [Infinity, Infinity];
+  let since = now();
+  return (ms) => {
+    const age = now() - since;
+    if (age > REMEMBER_MS) {
+      [before, current] = [age > 2 * REMEMBER_MS ? Infinity : current, Infinity];
+      since = now();
+    }
+    current = Math.min(current, ms);
+    return Math.min(before, current);
   };
 }

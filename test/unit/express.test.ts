@@ -85,7 +85,7 @@ test('the gate bounds how many are inside: few at first, and 512 at the most, ho
     while (gate.enter() === undefined) inside += 1;
   };
   fill();
-  expect([inside, gate.isFull(), gate.enter()]).toEqual([128, true, 'full']);
+  expect([inside, gate.isFull(), gate.enter()]).toEqual([64, true, 'full']);
   for (let n = 0; n < 1_000; n += 1) {
     gate.leave('neither', 10);
     inside -= 1;
@@ -94,7 +94,7 @@ test('the gate bounds how many are inside: few at first, and 512 at the most, ho
   expect(inside).toBe(512);
 });
 
-test('the gate lets in fewer while they take longer than a second, and more again when they do not', () => {
+test('the gate lets in fewer while they wait for each other, and more again when they do not', () => {
   let now = 0;
   const gate = createGate(() => now);
   const fill = (insideMs = 10): number => {
@@ -114,10 +114,47 @@ test('the gate lets in fewer while they take longer than a second, and more agai
     gate.leave('neither', 10);
   };
   for (let n = 0; n < 50; n += 1) ride();
-  expect(fill()).toBeGreaterThanOrEqual(82);
+  expect(fill()).toBeGreaterThanOrEqual(64);
   for (let n = 0; n < 500; n += 1) ride();
   // that a few are fast says nothing of how fast many would be
   expect(fill()).toBeLessThan(200);
+});
+
+test('participants that are always slow are no reason to let in fewer, unless they take longer than a second', () => {
+  let now = 0;
+  const gate = createGate(() => now);
+  const fill = (insideMs: number): number => {
+    let count = 0;
+    while (gate.enter() === undefined) count += 1;
+    for (let n = 0; n < count; n += 1) gate.leave('neither', insideMs);
+    now += 300;
+    return count;
+  };
+  const fillOften = (insideMs: number): number => Array.from({ length: 20 }, () => fill(insideMs)).at(-1)!;
+  expect(fillOften(550)).toBe(512);
+  expect(fillOften(990)).toBe(32);
+  // the fastest of more than a minute ago are forgotten
+  now += 60_001;
+  expect(fillOften(990)).toBe(512);
+  expect(fillOften(1_010)).toBe(32);
+});
+
+test('trouble that came late makes the gate let in fewer first: only of a few it says that their participants are ill', () => {
+  let now = 0;
+  const gate = createGate(() => now);
+  const rideAll = (): number | string => {
+    let count = 0;
+    for (;;) {
+      const closed = gate.enter();
+      if (closed === 'resting') return closed;
+      if (closed) break;
+      count += 1;
+    }
+    for (let n = 0; n < count; n += 1) gate.leave('troubled', 1_500);
+    now += 300;
+    return count;
+  };
+  expect([rideAll(), rideAll(), rideAll()]).toEqual([64, 45, 'resting']);
 });
 
 /** A settle line whose statements end when the test says so. */
