@@ -20,17 +20,19 @@ const MOST_AT_ONCE = 512;
 const LEAST_AT_ONCE = 32;
 /** What a slow process gets through before the leases of those inside end. */
 const FIRST_AT_ONCE = 64;
-/** Those that are inside for so much longer, in ms, than the fastest were of late wait for each other: there are too many of them. */
+/** Those that are inside for so much longer, in ms, than the fastest of late that went well wait for each other: they are too many. */
 const SLOW_MS = 400;
 /** However slow the participants are: soon attempts and leases end before those inside do. */
 const TOO_SLOW_MS = 1_000;
 /** How long the fastest is remembered, in ms: for that time, and up to twice as long. */
-const REMEMBER_MS = 30_000;
-/** By how much fewer are let in then, once in this time, in ms; one more for each that is fast. */
+const REMEMBER_MS = 10_000;
+/** By how much fewer are let in then, once in this time, in ms; one more for each that is fast and goes well. */
 const SHRINK = 0.7;
 const SHRINK_EVERY_MS = 250;
-/** So many in a row are no accident: each costs both lanes. */
+/** So many in a row, with none between them that goes well, are no accident: each costs both lanes. */
 const MOST_TROUBLED = 5;
+/** Of those in a row so many are not counted, as long as they are slow and more than the least are let in: they may be too many. */
+const MOST_EXCUSED = 128;
 /** While it rests one saga in this time tries whether all is well again. */
 const PROBE_MS = 1_000;
 
@@ -40,8 +42,8 @@ const PROBE_MS = 1_000;
  * open ──5 in a row had trouble──▶ resting: one a second is let in ──one goes well──▶ open
  * ```
  * While it is open it lets in as many as get through without waiting for each other for long, found out by trying: one more for each
- * that is fast, a share fewer when one is slow (additive increase, multiplicative decrease, as TCP does it: RFC 5681). That many were
- * too many says nothing of the participants: those that were slow and had trouble count as such when few are let in.
+ * that is fast, a share fewer when one is slow. That too many are inside says nothing of the participants, so that trouble that comes
+ * late makes it let in fewer first.
  *
  * @param now ms on a clock that only goes forward
  */
@@ -49,17 +51,26 @@ export function createGate(now: () => number = () => performance.now()): Gate {
   let inside = 0;
   let most = FIRST_AT_ONCE;
   let shrunkAt = -Infinity;
-  let troubled = 0;
+  let [troubled, excused] = [0, 0];
   let probeAt = 0;
-  const findFastest = createFastest(now);
+  const fastest = createFastest(now);
   const isFull = (): boolean => inside >= most;
-  const adapt = (isSlow: boolean): void => {
+  const grow = (): void => {
     // that a few are fast says nothing of how fast many would be
-    if (!isSlow) most = Math.min(MOST_AT_ONCE, most < FIRST_AT_ONCE || 2 * inside >= most ? most + 1 : most);
-    else if (now() - shrunkAt > SHRINK_EVERY_MS) {
-      shrunkAt = now();
-      most = Math.max(LEAST_AT_ONCE, Math.min(most, inside) * SHRINK);
+    if (most < FIRST_AT_ONCE || 2 * inside >= most) most = Math.min(MOST_AT_ONCE, most + 1);
+  };
+  const shrink = (): void => {
+    if (now() - shrunkAt <= SHRINK_EVERY_MS) return;
+    shrunkAt = now();
+    most = Math.max(LEAST_AT_ONCE, Math.min(most, inside) * SHRINK);
+  };
+  const noteTrouble = (isSlow: boolean): void => {
+    if (isSlow && most > LEAST_AT_ONCE && excused < MOST_EXCUSED) {
+      excused += 1;
+      return;
     }
+    troubled += 1;
+    if (troubled === MOST_TROUBLED) probeAt = now() + PROBE_MS;
   };
   return {
     isFull,
@@ -73,28 +84,38 @@ export function createGate(now: () => number = () => performance.now()): Gate {
       return undefined;
     },
     leave: (end, insideMs) => {
-      const isSlow = insideMs > Math.min(TOO_SLOW_MS, SLOW_MS + findFastest(insideMs));
-      const isTroubled = end === 'troubled' && !(isSlow && most > LEAST_AT_ONCE);
-      adapt(isSlow);
+      const isSlow = insideMs > Math.min(TOO_SLOW_MS, SLOW_MS + fastest.ms());
+      if (end === 'troubled') noteTrouble(isSlow);
+      if (end === 'well') {
+        [troubled, excused] = [0, 0];
+        fastest.note(insideMs);
+      }
+      // one that is refused, or repeated, is fast whatever the others wait for
+      if (isSlow) shrink();
+      else if (end === 'well') grow();
       inside -= 1;
-      if (end === 'well') troubled = 0;
-      if (isTroubled) troubled += 1;
-      if (isTroubled && troubled === MOST_TROUBLED) probeAt = now() + PROBE_MS;
     },
   };
 }
 
-/** Finds the least of the values of late, with the one that it is told. */
-function createFastest(now: () => number): (ms: number) => number {
+/** The least of the values of late. */
+function createFastest(now: () => number): { readonly ms: () => number; readonly note: (ms: number) => void } {
   let [before, current] = [Infinity, Infinity];
   let since = now();
-  return (ms) => {
-    const age = now() - since;
-    if (age > REMEMBER_MS) {
-      [before, current] = [age > 2 * REMEMBER_MS ? Infinity : current, Infinity];
-      since = now();
-    }
-    current = Math.min(current, ms);
-    return Math.min(before, current);
+  const forget = (): void => {
+    const times = Math.floor((now() - since) / REMEMBER_MS);
+    if (times === 0) return;
+    [before, current] = [times === 1 ? current : Infinity, Infinity];
+    since += times * REMEMBER_MS;
+  };
+  return {
+    ms: () => {
+      forget();
+      return Math.min(before, current);
+    },
+    note: (ms) => {
+      forget();
+      current = Math.min(current, ms);
+    },
   };
 }

@@ -19,7 +19,7 @@ beforeAll(async () => {
     accept: async (start) => {
       inside += 1;
       await mayBegin;
-      return acceptExpress(api.pool, start);
+      return acceptExpress(lane.pool, start);
     },
   });
   api = await startTestApi(database.url, { express: lane });

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { createGate } from '../../activities/express-gate.js';
+import { createGate, type Gate, type Left } from '../../activities/express-gate.js';
 import { countLease, findingsOf, type Ride } from '../../activities/express-ride.js';
 import { runExpressStep, type StepTools } from '../../activities/express-steps.js';
 import { createSettleLine } from '../../activities/settle-line.js';
@@ -87,75 +87,88 @@ test('the gate bounds how many are inside: few at first, and 512 at the most, ho
   fill();
   expect([inside, gate.isFull(), gate.enter()]).toEqual([64, true, 'full']);
   for (let n = 0; n < 1_000; n += 1) {
-    gate.leave('neither', 10);
+    gate.leave('well', 10);
     inside -= 1;
     fill();
   }
   expect(inside).toBe(512);
 });
 
-test('the gate lets in fewer while they wait for each other, and more again when they do not', () => {
+/** A gate on a clock of the test's own, and what a test does with it. */
+function openGate(): {
+  gate: Gate;
+  pass: (ms: number) => void;
+  fill: (insideMs: number, end?: Left) => number | string;
+  fillOften: (insideMs: number) => number | string;
+} {
   let now = 0;
   const gate = createGate(() => now);
-  const fill = (insideMs = 10): number => {
+  const pass = (ms: number): void => void (now += ms);
+  /** Lets in as many as it can, all of which then leave; 300 ms later it returns how many, or what keeps them out. */
+  const fill = (insideMs: number, end: Left = 'well'): number | string => {
     let count = 0;
-    while (gate.enter() === undefined) count += 1;
-    for (let n = 0; n < count; n += 1) gate.leave('neither', insideMs);
-    return count;
+    let closed: string | undefined;
+    while ((closed = gate.enter()) === undefined) count += 1;
+    for (let n = 0; n < count; n += 1) gate.leave(end, insideMs);
+    pass(300);
+    return closed === 'full' ? count : closed;
   };
-  for (let n = 0; n < 20; n += 1) {
-    now += 300;
-    fill(2_000);
-  }
-  expect(fill()).toBe(32);
+  return { gate, pass, fill, fillOften: (insideMs) => Array.from({ length: 20 }, () => fill(insideMs)).at(-1)! };
+}
+
+test('the gate lets in fewer while they wait for each other, and more again when they do not', () => {
+  const { gate, fill, fillOften } = openGate();
+  expect(fillOften(2_000)).toBe(32);
   // of an idle process as well: those that are slow now and then are no reason to let in few for ever
   const ride = (): void => {
     gate.enter();
-    gate.leave('neither', 10);
+    gate.leave('well', 10);
   };
   for (let n = 0; n < 50; n += 1) ride();
-  expect(fill()).toBeGreaterThanOrEqual(64);
+  expect(fill(10)).toBe(64);
   for (let n = 0; n < 500; n += 1) ride();
   // that a few are fast says nothing of how fast many would be
-  expect(fill()).toBeLessThan(200);
+  expect(fill(10)).toBeLessThan(200);
 });
 
 test('participants that are always slow are no reason to let in fewer, unless they take longer than a second', () => {
-  let now = 0;
-  const gate = createGate(() => now);
-  const fill = (insideMs: number): number => {
-    let count = 0;
-    while (gate.enter() === undefined) count += 1;
-    for (let n = 0; n < count; n += 1) gate.leave('neither', insideMs);
-    now += 300;
-    return count;
-  };
-  const fillOften = (insideMs: number): number => Array.from({ length: 20 }, () => fill(insideMs)).at(-1)!;
+  const { gate, pass, fillOften } = openGate();
   expect(fillOften(550)).toBe(512);
-  expect(fillOften(990)).toBe(32);
-  // the fastest of more than a minute ago are forgotten
-  now += 60_001;
-  expect(fillOften(990)).toBe(512);
+  expect(fillOften(960)).toBe(32);
+  // the fastest of a while ago is forgotten
+  pass(20_000);
+  expect(fillOften(960)).toBe(512);
+  // one that met no participant says nothing of how fast they are
+  gate.enter();
+  gate.leave('neither', 5);
+  expect(fillOften(960)).toBe(512);
   expect(fillOften(1_010)).toBe(32);
 });
 
 test('trouble that came late makes the gate let in fewer first: only of a few it says that their participants are ill', () => {
-  let now = 0;
-  const gate = createGate(() => now);
-  const rideAll = (): number | string => {
-    let count = 0;
-    for (;;) {
-      const closed = gate.enter();
-      if (closed === 'resting') return closed;
-      if (closed) break;
-      count += 1;
-    }
-    for (let n = 0; n < count; n += 1) gate.leave('troubled', 1_500);
-    now += 300;
-    return count;
-  };
-  expect([rideAll(), rideAll(), rideAll()]).toEqual([64, 45, 'resting']);
+  const { fill } = openGate();
+  expect([fill(1_500, 'troubled'), fill(1_500, 'troubled'), fill(1_500, 'troubled')]).toEqual([64, 45, 'resting']);
 });
+
+test.each(['one at a time', 'many at once'] as const)(
+  'the gate rests soon when a participant hangs, %s, whatever is refused or repeated meanwhile',
+  (how) => {
+    const { gate, fill, fillOften, pass } = openGate();
+    if (how === 'many at once') {
+      fillOften(10);
+      expect(fill(1_500, 'troubled')).toBe(512);
+    } else {
+      for (let n = 0; n < 6; n += 1) {
+        expect(gate.enter()).toBeUndefined();
+        pass(1_500);
+        gate.leave('troubled', 1_500);
+        gate.enter();
+        gate.leave('neither', 5);
+      }
+    }
+    expect(gate.enter()).toBe('resting');
+  },
+);
 
 /** A settle line whose statements end when the test says so. */
 function openLine(): {
