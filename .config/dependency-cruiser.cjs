@@ -89,6 +89,17 @@ module.exports = {
       to: { path: COMPOSITION, dependencyTypesNot: ['type-only'] },
     },
     {
+      name: 'a process loads what it runs',
+      comment: 'import a role, or a command, when it is started: loading all of them is most of what a start takes',
+      severity: 'error',
+      from: { path: '^src/(main|roles|roles/producer)\\.ts$' },
+      to: {
+        path: '^src/(roles/(participants|producer|migrate|temporal)|worker|express|api/server|samples/|dev/)',
+        dependencyTypesNot: ['type-only'],
+        dynamic: false,
+      },
+    },
+    {
       name: 'no source imports a test',
       severity: 'error',
       from: { pathNot: '^test/' },

@@ -2,7 +2,8 @@
 // Definitions come from 'settle/saga', the workflow runner from 'settle/workflow', the consumer kit from 'settle/participant'.
 export { ConfigError, isLoopback, loadConfig, SETTINGS } from './config.js';
 export type { Config, Setting, TemporalConfig, TemporalTls } from './config.js';
-export { migrateAll, startRoles } from './roles.js';
+export { startRoles } from './roles.js';
+export { migrateAll } from './roles/migrate.js';
 export type { Role, RolesOptions, RunningRoles } from './roles.js';
 export { startApi } from './api/server.js';
 export type { ApiHandle, ApiOptions } from './api/server.js';

@@ -6,10 +6,9 @@ import type { Config } from './config.js';
 import type { StopSignals } from './dev/stack.js';
 import { HORIZONS } from './horizons.js';
 import { reasonOf } from './reach.js';
-import { migrateAll, startRoles } from './roles.js';
+import { startRoles } from './roles.js';
 import type { Role } from './roles.js';
 import { days, resendMs } from './saga/windows.js';
-import { installRuntime } from './worker.js';
 
 const HELP = `node dist/src/main.js <command>
 
@@ -49,8 +48,11 @@ async function main(): Promise<void> {
   const overrides = values.transport === undefined ? {} : { SETTLE_TRANSPORT: values.transport };
   const config = loadConfig(undefined, overrides);
   const signals = listenForSignals();
-  if (command === 'migrate') return migrateAll(config, { seed: values.seed === true });
-  // loaded only now: what production never runs would be a third of its start
+  // what a command needs is loaded only now
+  if (command === 'migrate') {
+    const { migrateAll } = await import('./roles/migrate.js');
+    return migrateAll(config, { seed: values.seed === true });
+  }
   if (command === 'dev') {
     const { runDev } = await import('./dev/run-dev.js');
     return runDev({ config, isVerbose: values.verbose === true, print, signals });
@@ -77,7 +79,7 @@ function readArguments(): { values: Flags; positionals: string[] } {
 
 async function runRoles(config: Config, roles: readonly Role[], { stop }: StopSignals): Promise<void> {
   const logger = pino({ level: config.logLevel });
-  installRuntime(logger);
+  if (roles.includes('worker')) (await import('./worker.js')).installRuntime(logger);
   const running = await startRoles({ config, roles, logger });
   const resend = days(resendMs(HORIZONS, config.windows));
   logger.info({ roles, ...running.urls, resend }, 'ready');

@@ -9,17 +9,17 @@ import { armedWrap } from './crash-points.js';
 // Runs roles of a build as production composes them, with their ports armed by the environment (see crash-points.ts):
 //   node --import test/support/typescript.js role-main.ts <dist> api,worker,participants
 
-const [dist = '', roles = ''] = process.argv.slice(2);
+const [dist = '', list = ''] = process.argv.slice(2);
+const roles = list.split(',') as rolesModule.Role[];
 const { loadConfig } = (await load('src/config.js')) as typeof configModule;
 const { startRoles } = (await load('src/roles.js')) as typeof rolesModule;
-const { installRuntime } = (await load('src/worker.js')) as typeof workerModule;
 
 const config = loadConfig();
 const logger = pino({ level: config.logLevel });
-installRuntime(logger);
+if (roles.includes('worker')) ((await load('src/worker.js')) as typeof workerModule).installRuntime(logger);
 const running = await startRoles({
   config,
-  roles: roles.split(',') as rolesModule.Role[],
+  roles,
   logger,
   wrap: armedWrap(process.env),
 });
