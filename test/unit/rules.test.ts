@@ -63,6 +63,7 @@ test('every import that the table forbids is caught', async () => {
     'src/participant/a.ts': "import { b } from './b.js'; export const a = () => b;",
     'src/participant/b.ts': "import { a } from './a.js'; export const b = () => a;",
     'src/samples/bad.ts': "import { pool } from '../db/pool.js'; export const bad = pool;",
+    'src/main.ts': "import { worker } from './worker.js'; export const main = worker;",
     'src/messages/bad.ts':
       "import { readFile } from 'node:fs'; import gone from './gone.js'; export const bad = [readFile, gone];",
   });
@@ -78,6 +79,7 @@ test('every import that the table forbids is caught', async () => {
       'src/samples/bad.ts → src/db/pool.ts: src/samples: our folders',
       expect.stringMatching(/^src\/messages\/bad\.ts → (node:)?fs: pure code stays off the machine$/),
       'src/messages/bad.ts → ./gone.js: everything resolves',
+      'src/main.ts → src/worker.ts: a process loads what it runs',
     ]),
   );
 });
@@ -88,7 +90,8 @@ test('what the table allows passes, and types from anywhere but test', async () 
       "import type { Pool } from '../db/pool.js'; import { z } from 'zod'; export const good = [z] as Pool;",
     'src/db/good.ts': "import { saga } from '../saga/index.js'; import pg from 'pg'; export const good = [saga, pg];",
     'src/messages/good.ts': "import { saga } from '../saga/index.js'; export const good = saga;",
-    'src/main.ts': "import { worker } from './worker.js'; export const main = worker;",
+    'src/main.ts':
+      "import type { worker } from './worker.js'; export const main: typeof worker = (await import('./worker.js')).worker;",
     'src/api/bad.ts': "import type { X } from '../../test/support/x.js'; export const bad: X = 1;",
   });
   expect(violations).toEqual(['src/api/bad.ts → test/support/x.ts: no source imports a test']);
