@@ -1,16 +1,11 @@
 import { randomUUID } from 'node:crypto';
 import { eventually } from '../support/eventually.js';
+import { entriesOf as entriesIn, PAID } from '../support/town-books.js';
 import { useTown } from '../support/town.js';
 
 const town = useTown('payments');
 
-const entriesOf = (sagaId: string): Promise<Record<string, unknown>[]> =>
-  town.query(
-    'accounts',
-    `select kind, sum(amount)::int as amount from accounts.entry join accounts.account on account.id = account_id
-      where saga_id = $1 group by kind order by kind`,
-    [sagaId],
-  );
+const entriesOf = (sagaId: string): Promise<object[]> => entriesIn(town, sagaId);
 const invoiceOf = async (id: string): Promise<unknown> =>
   (await town.query<{ status: string }>('producer', 'select status from billing.invoice where id = $1', [id]))[0]
     ?.status;
@@ -31,11 +26,7 @@ test('a payment takes the money from the account to the merchant, and the invoic
     ...{ status: 'paid', sagaState: 'completed', invoiceId: 'i-1', amount: 5_000 },
   });
   expect(await invoiceOf('i-1')).toBe('paid');
-  expect(await entriesOf(body.sagaId)).toEqual([
-    { kind: 'customer', amount: -5_000 },
-    { kind: 'holding', amount: 0 },
-    { kind: 'merchant', amount: 5_000 },
-  ]);
+  expect(await entriesOf(body.sagaId)).toEqual(PAID);
 });
 
 test.each([

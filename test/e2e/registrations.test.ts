@@ -1,29 +1,11 @@
 import { randomUUID } from 'node:crypto';
 import { eventually } from '../support/eventually.js';
+import { EVERYTHING, NOTHING, tracesOf as tracesIn } from '../support/town-books.js';
 import { useTown } from '../support/town.js';
 
 const town = useTown('registrations');
 
-/** What each service keeps of a saga that is still so. */
-async function tracesOf(sagaId: string): Promise<object> {
-  const [profiles] = await town.query(
-    'profiles',
-    `select (select count(*)::int from profiles.profile where saga_id = $1 and status = 'active') as profiles,
-            (select count(*)::int from profiles.preferences where saga_id = $1 and status = 'active') as preferences,
-            (select count(*)::int from profiles.mail where saga_id = $1) as mails`,
-    [sagaId],
-  );
-  const [money] = await town.query(
-    'accounts',
-    `select coalesce(sum(amount) filter (where kind = 'customer'), 0)::int as credit, coalesce(sum(amount), 0)::int as total
-       from accounts.entry join accounts.account on account.id = account_id where saga_id = $1`,
-    [sagaId],
-  );
-  return { ...profiles, ...money };
-}
-
-const NOTHING = { profiles: 0, preferences: 0, mails: 0, credit: 0, total: 0 };
-const EVERYTHING = { profiles: 1, preferences: 1, mails: 1, credit: 500, total: 0 };
+const tracesOf = (sagaId: string): Promise<object> => tracesIn(town, sagaId);
 
 test('a registration happens everywhere: user, profile, preferences, credit and one mail', async () => {
   const { status, body } = await town.office.register({ userName: 'ada', email: 'ada@example.org' });

@@ -2,7 +2,7 @@ import { judge } from '../bench/sagas/books.js';
 import { chartOf } from '../bench/sagas/chart.js';
 import type { End } from '../bench/sagas/contestant.js';
 import type { Effects, OrderEffects } from '../bench/sagas/participants.js';
-import { planOf } from '../bench/sagas/plan.js';
+import { planOf, takesPart } from '../bench/sagas/plan.js';
 import { targetsOf } from '../bench/sagas/targets.js';
 import type { Figures } from '../bench/sagas/windows.js';
 
@@ -62,8 +62,19 @@ test('a target is judged only where all that it compares has run', () => {
   const express = { ...figures, contestant: 'express', perSecond: 90 };
   expect(targetsOf({ figures: [figures, express], growth: [] })).toMatchObject([
     { name: 'express lane to plain program, throughput at 64', value: 0.9, target: { atLeast: 0.85 } },
-    { name: 'express lane, CPU of its process a saga (ms)', value: 2, target: { atMost: 2.5 } },
+    { name: 'express lane, CPU a saga, all processes (ms)', value: 3, target: { atMost: 2.5 } },
   ]);
+});
+
+test('no target is judged by a window whose books are off', () => {
+  const express = { ...figures, contestant: 'express', faults: ['an order was lost'] };
+  expect(targetsOf({ figures: [figures, express], growth: [] })).toEqual([]);
+});
+
+test('participants that are not the benchmark’s are not said to have failed', () => {
+  for (const window of ['faults', 'faults-half'] as const)
+    expect([takesPart('express', window, true), takesPart('express', window, false)]).toEqual([true, false]);
+  expect(takesPart('express', 'many', false)).toBe(true);
 });
 
 test('the words of the command line choose contestants and windows, and an unknown one is refused', () => {

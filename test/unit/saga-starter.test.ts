@@ -20,6 +20,10 @@ async function startedWith(how: { readonly isAnsweredAtOnce: boolean }): Promise
   return asked[0]!;
 }
 
+test('where the worker shares the process, Temporal is asked to hand the first task over with the start', async () => {
+  expect(await startedWith({ isAnsweredAtOnce: true })).toMatchObject({ requestEagerStart: true });
+});
+
 test('what a dead worker was at is soon the next one’s, where nobody would be asked twice for it', async () => {
   expect(await startedWith({ isAnsweredAtOnce: true })).toMatchObject({ workflowTaskTimeout: '3s' });
   expect(await startedWith({ isAnsweredAtOnce: false })).not.toHaveProperty('workflowTaskTimeout');

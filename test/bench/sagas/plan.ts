@@ -47,8 +47,13 @@ export function planOf({ words, number }: Pick<BenchOptions, 'words' | 'number'>
   };
 }
 
-/** Whether a contestant runs in a window. */
-export function takesPart(contestant: ContestantName, window: WindowName): boolean {
+/**
+ * Whether a contestant runs in a window.
+ *
+ * @param hasOwnParticipants whether they are the benchmark's own: others do not fail when they are told to
+ */
+export function takesPart(contestant: ContestantName, window: WindowName, hasOwnParticipants: boolean): boolean {
+  if (window.startsWith('faults') && !hasOwnParticipants) return false;
   return ONLY[window]?.includes(contestant) ?? true;
 }
 

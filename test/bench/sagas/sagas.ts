@@ -45,7 +45,8 @@ export interface SagasReport {
  * | `--json` | the figures as JSON instead of a table |
  * | `--out <folder>` | writes `bench.json` and `bench.svg` |
  *
- * `DATABASE_URL`, `SETTLE_ROUTES` and `TEMPORAL_ADDRESS` name servers of yours; the growth window is left out then.
+ * `DATABASE_URL`, `SETTLE_ROUTES` and `TEMPORAL_ADDRESS` name servers of yours; the growth window is left out then, and with participants
+ * of yours the windows in which they are to fail.
  */
 export async function benchSagas(options: SagasOptions): Promise<SagasReport> {
   const plan = planOf(options);
@@ -75,7 +76,9 @@ interface Task {
 
 async function runContestant({ servers, name, plan, options }: Task & { name: ContestantName }): Promise<Figures[]> {
   const figures: Figures[] = [];
-  const windows = plan.windows.filter((window) => window !== 'growth').filter((window) => takesPart(name, window));
+  const windows = plan.windows
+    .filter((window) => window !== 'growth')
+    .filter((window) => takesPart(name, window, servers.hasOwnParticipants));
   if (windows.length === 0) return figures;
   options.progress(`${name}: starting`);
   const running = await startContestant({ servers, name, program: options.program });
