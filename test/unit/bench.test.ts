@@ -91,6 +91,7 @@ test('the chart shows each contestant whose books are right, and counts the load
   const off = { ...figures, contestant: 'express', faults: ['off'] };
   const svg = chartOf({ machine: '2 < 3 cores', hasBooks: true, figures: [figures, off], growth: [] });
   expect(svg.match(/<rect /g)).toHaveLength(2);
+  expect(svg).toContain('>settled sagas a second; 64 sagas in flight</text>');
   expect(svg).toContain('>3.0</text>');
   expect(svg).not.toContain('express');
   expect(svg).toContain('2 &#60; 3 cores');

@@ -1,4 +1,4 @@
-import { totalOf, type Results } from './report.js';
+import { TITLES, totalOf, type Results } from './report.js';
 
 interface Bar {
   readonly label: string;
@@ -21,7 +21,10 @@ export function chartOf({ machine, temporal, figures }: Results): string {
   const window = figures.some((each) => each.window === 'many') ? 'many' : figures[0]?.window;
   const rows = figures.filter((each) => each.window === window && each.faults.length === 0);
   const charts = [
-    { title: 'settled sagas a second, 32 in flight', bars: barsOf(rows, ({ perSecond }) => perSecond) },
+    {
+      title: `settled sagas a second; ${TITLES[window ?? ''] ?? ''}`,
+      bars: barsOf(rows, ({ perSecond }) => perSecond),
+    },
     { title: 'CPU ms a saga, all processes but the load', bars: barsOf(rows, ({ cpu }) => totalOf(cpu) ?? 0) },
   ];
   const height = 60 + charts.length * (40 + rows.length * ROW);

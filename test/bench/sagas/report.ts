@@ -16,7 +16,7 @@ export interface Results {
 }
 
 /** What the figures of each window are told by. */
-const TITLES: Readonly<Record<string, string>> = {
+export const TITLES: Readonly<Record<string, string>> = {
   one: 'one saga in flight',
   many: '32 sagas in flight',
   more: '64 sagas in flight',

@@ -109,7 +109,12 @@ function writeRoutes(folder: string, url: string): Pick<Servers, 'routes' | 'rou
 /** @throws Error where the programs that Settle is compared with could not call a participant */
 function readRoutes(file: string): Readonly<Record<string, string>> {
   const routes = Object.entries(parseRoutes(readFileSync(file)));
-  return Object.fromEntries(routes.flatMap(([type, route]) => (route.transport === 'http' ? [[type, route.url]] : [])));
+  return Object.fromEntries(
+    routes.map(([type, route]) => {
+      if (route.transport === 'http') return [type, route.url];
+      throw new Error(`the route of '${type}' goes over ${route.transport}; the programs beside Settle call over HTTP`);
+    }),
+  );
 }
 
 interface Opening {
