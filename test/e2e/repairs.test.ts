@@ -38,9 +38,12 @@ test(`of a repair of ${COUNT} sagas each is acted on once, though worker and API
   );
   stack.warehouse.refuses = 'nothing';
   const body = { query: { reason: 'closed' }, action: 'retry', actor: 'ann', reason: 'open again', perSecond: 25 };
-  const { body: planned } = await ask<RepairView>(stack.url, '/v1/repairs', { body });
-  expect(planned).toMatchObject({ count: COUNT, refused: 0 });
-  const { repairId, etag, count } = planned;
+  // a workflow task that is done again, as its worker stood still, takes a saga out of its parking and parks it again
+  const { repairId, etag, count } = await eventually(async () => {
+    const { body: planned } = await ask<RepairView>(stack.url, '/v1/repairs', { body });
+    expect(planned).toMatchObject({ count: COUNT, refused: 0 });
+    return planned;
+  });
   expect((await ask(stack.url, `/v1/repairs/${repairId}/confirm`, { body: { etag, count } })).status).toBe(202);
 
   await untilDone(repairId, 30);
