@@ -19,7 +19,7 @@ interface Asked {
 
 /** Each asks for one after the other until the last kill is over. */
 const CLIENTS = 3;
-const PAUSE_MS = 200;
+const PAUSE_MS = 400;
 const KILLED = ['worker', 'participants', 'api', 'participants', 'worker'] as const;
 
 describe.each(['workflow', 'express'] as const)('on the %s lane', (lane) => {
