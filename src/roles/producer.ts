@@ -12,7 +12,6 @@ import type { RolesOptions, Stop } from '../roles.js';
 import { contractsOf, eventsOf } from '../saga/contracts.js';
 import type { SagaDefinition } from '../saga/define-saga.js';
 import { unwrapped } from '../saga/wrap.js';
-import { isAnsweredAtOnce } from '../transports/answered-at-once.js';
 import { createCircuits } from '../transports/circuits.js';
 
 /** The producer's side of a process. */
@@ -34,7 +33,6 @@ export async function addProducer({ config, roles, logger, wrap }: RolesOptions,
     client,
     taskQueue: config.temporal.taskQueue,
     workflowOf: (type) => definitionOf(type).workflow,
-    isAnsweredAtOnce: (type) => isAnsweredAtOnce(definitionOf(type), config.routes),
     sharesConnection: hasWorker,
     logger,
   });
