@@ -1,7 +1,7 @@
 import pg from 'pg';
 
 /** Long enough for a slow network, short enough that a wrong address is noticed. */
-const CONNECT_MS = 5_000;
+export const CONNECT_MS = 5_000;
 
 /**
  * Makes sure that a database answers.

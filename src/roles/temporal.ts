@@ -2,10 +2,7 @@ import { Client } from '@temporalio/client';
 import { NativeConnection } from '@temporalio/worker';
 import { connectionOptions } from '../api/temporal.js';
 import type { Config } from '../config.js';
-import { reasonOf } from '../reach.js';
-
-/** Long enough for a slow network, short enough that a wrong address is noticed. */
-const CONNECT_MS = 5_000;
+import { CONNECT_MS, reasonOf } from '../reach.js';
 
 /**
  * Connects to Temporal, which must answer and have the namespace.

@@ -112,7 +112,8 @@ test('of several workers one scans, and when it stops another goes on', async ()
   await makes(idle, 2);
 });
 
-test('a round that takes long is not taken for a worker that has died', async () => {
+/** A scanner of a task queue of its own whose first round goes on until `finish` is called. */
+async function beginSlowRound(): Promise<{ slow: Scanner; finish: () => void }> {
   // the runs of the tests before go on by themselves
   config = { ...config, taskQueue: randomUUID() };
   let finish = (): void => undefined;
@@ -120,6 +121,11 @@ test('a round that takes long is not taken for a worker that has died', async ()
   const slow = await startScanner(() => round);
   await ensureScanSchedule(client, config);
   await makes(slow, 1);
+  return { slow, finish };
+}
+
+test('a round that takes long is not taken for a worker that has died', async () => {
+  const { slow, finish } = await beginSlowRound();
   try {
     // without its heartbeat there is another attempt each 5 s at the latest; a machine that stands still for a moment causes one, and no more
     await eventually(async () => {
@@ -133,12 +139,7 @@ test('a round that takes long is not taken for a worker that has died', async ()
 });
 
 test('Temporal hears of a round under way each second, so that a moment in which nothing goes on is no death', async () => {
-  config = { ...config, taskQueue: randomUUID() };
-  let finish = (): void => undefined;
-  const round = new Promise<typeof NOTHING>((resolve) => (finish = () => resolve(NOTHING)));
-  const slow = await startScanner(() => round);
-  await ensureScanSchedule(client, config);
-  await makes(slow, 1);
+  const { finish } = await beginSlowRound();
   const lastBeat = async (): Promise<string> => {
     const { info } = await client.schedule.getHandle(`settle-scan-${config.taskQueue}`).describe();
     const { workflow } = info.recentActions.at(-1)!.action;
