@@ -114,8 +114,8 @@ async function start(
         workflowIdReusePolicy,
         workflowIdConflictPolicy: 'FAIL',
         requestEagerStart: sharesConnection,
-        // a workflow task has Temporal's 10 s: with 3 s the SDK splits it in two before the healthy steps' time is over, and a history
-        // whose first task has a signal and was split does not replay; over brokers, messages would be sent again before their answers
+        // a workflow task has Temporal's 10 s: with less the SDK cuts it in two before the healthy steps' time is over, and over brokers
+        // messages would be sent again before their answers
         staticSummary: saga.businessKey,
         ...(saga.parent && { staticDetails: `step '${saga.parent.step}' of saga ${saga.parent.sagaId}` }),
         typedSearchAttributes: new TypedSearchAttributes([
