@@ -3,6 +3,11 @@ import { openOverloadStand, type OverloadStand } from '../support/overload-stand
 // `npm run faults` runs it for two minutes each
 const SECONDS = Number(process.env['SETTLE_FAULT_OVERLOAD_S'] ?? 15);
 const TIMES = 10;
+/**
+ * What must be kept of the peak, and the longest refusal of a hundred, in ms. The clients run on the same machine and take their share of
+ * it; in the first ten seconds the backlog fills as well, so that a short storm says less than a long one.
+ */
+const LEAST = SECONDS < 60 ? { goodput: 0.25, refusedInMs: 3_000 } : { goodput: 0.6, refusedInMs: 500 };
 /** As many as settle in some seconds: what they take together says what the machine can do just now. */
 const BURSTS = { workflow: 200, express: 2_000 } as const;
 
@@ -36,8 +41,8 @@ test.each(['workflow', 'express'] as const)(
       process.stdout.write(
         `${JSON.stringify({ lane, peak, rate, goodput, open, drainMs, restMb, mostMb, ...load })}\n`,
       );
-      // how much of the peak it is, the line above says: the clients, and what others do on the machine, take their share of it
-      expect(goodput).toBeGreaterThan(0);
+      expect(goodput).toBeGreaterThan(LEAST.goodput * peak);
+      expect(load.refusalMs.p99).toBeLessThan(LEAST.refusedInMs);
       expect(mostMb).toBeLessThan(restMb + 300);
       expect((await stand.count()).settled - before.settled).toBe(load.accepted);
       // whatever is not accepted is told when to come again

@@ -1,18 +1,11 @@
-import type { Lane } from '../../src/saga/lane.js';
-import { assertNone, useFaults } from '../support/faults/fixture.js';
+import { assertNone, LANES, useFaults } from '../support/faults/fixture.js';
 import { blow, planStorm } from '../support/faults/storm.js';
 import { startSystem } from '../support/faults/system.js';
 
 // `npm run faults` sets these; a seed that failed is run again with SETTLE_FAULT_SEEDS=<seed>.
-const {
-  SETTLE_FAULT_SEEDS = '1',
-  SETTLE_FAULT_ORDERS = '60',
-  SETTLE_FAULT_GUSTS = '6',
-  // the express lane has a storm of its own in its file
-  SETTLE_FAULT_LANES = 'workflow',
-} = process.env;
+const { SETTLE_FAULT_SEEDS = '1', SETTLE_FAULT_ORDERS = '60', SETTLE_FAULT_GUSTS = '6' } = process.env;
 
-describe.each(SETTLE_FAULT_LANES.split(',') as Lane[])('on the %s lane', (lane) => {
+describe.each(LANES)('on the %s lane', (lane) => {
   const faults = useFaults(lane);
 
   test.each(seedsIn(SETTLE_FAULT_SEEDS))('promises 1 to 6 hold in the storm of seed %d', async (seed) => {

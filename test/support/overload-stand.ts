@@ -1,13 +1,12 @@
 import { spawn } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
-import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import pg from 'pg';
 import { findFreePorts } from '../../src/dev/ports.js';
 import type { Lane } from '../../src/saga/lane.js';
 import { eventually } from './eventually.js';
 import { createRunDatabases, startFaultServers, type FaultServers } from './faults/fault-servers.js';
-import { startMain } from './processes.js';
+import { memoryMb, startMain } from './processes.js';
 import type { OfferedLoad } from './open-loop.js';
 
 const GENERATOR = fileURLToPath(new URL('open-loop.ts', import.meta.url));
@@ -65,8 +64,7 @@ async function openOn(servers: FaultServers, lane: Lane): Promise<OverloadStand>
     untilSettled: () =>
       eventually(async () => expect((await countSagas(pool)).open).toBe(0), { timeoutMs: 280_000, everyMs: 100 }),
     count: () => countSagas(pool),
-    memoryMb: () =>
-      Math.round(Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${main.pid}/status`, 'utf8'))![1]) / 1_024),
+    memoryMb: () => memoryMb(main.pid),
     stop: async () => {
       await pool.end();
       await main.kill('SIGTERM');

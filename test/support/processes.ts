@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process';
-import { existsSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
@@ -96,4 +96,9 @@ function spawnMain({ args, env, cwd = ROOT }: MainOptions): MainProcess {
 
 function nameOf({ args }: MainOptions): string {
   return `main.js ${args.join(' ')}`;
+}
+
+/** The memory of a process that runs, in MB. */
+export function memoryMb(pid: number): number {
+  return Math.round(Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))![1]) / 1_024);
 }

@@ -9,7 +9,7 @@ import type { Lane } from '../../src/saga/lane.js';
 import { useDatabase } from './databases.js';
 import { startParticipant, type AnsweringParticipant } from './express.js';
 import { openOffice, type Office } from './office.js';
-import { runMain, startMain, type MainProcess } from './processes.js';
+import { memoryMb, runMain, startMain, type MainProcess } from './processes.js';
 
 /** API and worker as processes, and two participants in the test's own: orders need both. */
 export interface TroubleStack {
@@ -21,6 +21,8 @@ export interface TroubleStack {
   readonly ledger: ReturnType<typeof useDatabase>;
   /** All that the worker has logged. */
   log(): string;
+  /** Of the API's process, in MB. */
+  apiMemoryMb(): number;
 }
 
 /** Starts one for the tests of a file; it is there once their `beforeAll` has run. */
@@ -51,6 +53,7 @@ export function useTroubleStack(name: string, lane: Lane = 'workflow'): TroubleS
     );
     running.push(api!, worker!);
     stack.log = () => worker!.output();
+    stack.apiMemoryMb = () => memoryMb(api!.pid);
     stack.office = openOffice(`http://127.0.0.1:${port}`);
   });
   afterAll(async () => {

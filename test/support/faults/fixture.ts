@@ -9,6 +9,9 @@ import { startFaultServers, type FaultServers } from './fault-servers.js';
 import type { Provocation } from './provocations.js';
 import { openRun, type Run, type RunOptions } from './run.js';
 
+/** Those that the outages and storms meet: `npm run faults` sets both; else the express lane has a file of its own. */
+export const LANES = (process.env['SETTLE_FAULT_LANES'] ?? 'workflow').split(',') as readonly Lane[];
+
 /** The run of a build that may have a bug in it. */
 export interface Chosen extends Pick<RunOptions, 'isHasty'> {
   /** @default the sound one */
