@@ -21,7 +21,7 @@ const { runAhead } = proxyLocalActivities<SagaActivities>({
  * Lets the saga's healthy steps run in one local activity: of a healthy saga, all of them, and its end. The run takes over what they
  * have done; the workflow goes on behind it step by step.
  *
- * @param leftMs until the deadline; 0: it is not to go forward
+ * @param leftMs until the deadline
  * @returns how many items of the plan are done
  */
 export async function goAhead(run: SagaRun, leftMs: number): Promise<number> {

@@ -90,16 +90,15 @@ async function goForward(run: SagaRun): Promise<Reason | undefined> {
   const startDeadline = deadlineOf(run, abort);
   // a saga that waited too long to be started, e.g. while Temporal was away, must not begin
   if (deadlineLeftMs(run) <= 0) abort(expired(run));
-  // a task that was cut in two is run again as one, and then it brings what had come in between from its beginning: whatever that is,
-  // what it was first to do is asked for again
-  if (isToStop(run) && run.start.mayRunAhead !== 'first') return run.abortReason;
+  if (run.abortReason && !run.hasPassedPivot) return run.abortReason;
   try {
     return await forward.run(async () => {
       const { items } = run.start.plan;
       const holdAt = run.start.parent ? turningPoint(run.start.plan) : undefined;
-      const ahead = run.start.mayRunAhead ? await goAhead(run, isToStop(run) ? 0 : deadlineLeftMs(run)) : 0;
+      const ahead = run.start.mayRunAhead ? await goAhead(run, deadlineLeftMs(run)) : 0;
+      const isStopped = run.abortReason && !run.hasPassedPivot && !run.isCompleted;
       // sagas of earlier releases have no such moment in their histories
-      if (run.start.mayRunAhead && isToStop(run)) return run.abortReason;
+      if (run.start.mayRunAhead && isStopped) return run.abortReason;
       for (const [index, item] of items.entries()) {
         if (index < ahead) continue;
         const reason = (index === holdAt ? await hold(run) : undefined) ?? (await runItem(run, item, startDeadline));
@@ -111,11 +110,6 @@ async function goForward(run: SagaRun): Promise<Reason | undefined> {
     if (!isCancellation(error)) throw error;
     return run.abortReason ?? { code: 'cancelled', message: 'its workflow was cancelled in Temporal' };
   }
-}
-
-/** Whether it has been told to compensate, and nothing has made that impossible. */
-function isToStop({ abortReason, hasPassedPivot, isCompleted }: SagaRun): boolean {
-  return abortReason !== undefined && !hasPassedPivot && !isCompleted;
 }
 
 /** Runs a step, or the members of a group at the same time; the first that gives up stops the others. */

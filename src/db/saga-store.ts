@@ -282,7 +282,7 @@ export function startOf(saga: Omit<AcceptedSaga, 'replayed'>): SagaStart {
     plan: saga.plan,
     input: saga.input,
     acceptedAtMs: saga.acceptedAtMs,
-    mayRunAhead: 'first',
+    mayRunAhead: true,
     ...(saga.parent && { parent: saga.parent }),
     ...(saga.traceparent && { traceparent: saga.traceparent }),
   };

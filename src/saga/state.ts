@@ -44,11 +44,8 @@ export interface SagaStart<Input = unknown> {
   readonly parent?: ParentStep;
   /** W3C trace context of the request that it was accepted with. */
   readonly traceparent?: string;
-  /**
-   * Whether its healthy steps may run ahead in one activity; `first`: before it heeds anything else. What earlier releases have
-   * started heeds a cancel before that (`true`), or runs each step by itself (absent).
-   */
-  readonly mayRunAhead?: 'first' | true;
+  /** Whether its healthy steps may run ahead in one activity. Absent in what earlier releases have started, which ran each by itself. */
+  readonly mayRunAhead?: boolean;
 }
 
 /** A step of a saga, seen from the saga that runs as that step. */

@@ -1,13 +1,9 @@
-import { setTimeout as delay } from 'node:timers/promises';
 import type { AheadEnd } from '../../activities/ahead-run.js';
-import type { History } from '@temporalio/common/lib/proto-utils.js';
 import { eventually } from '../support/eventually.js';
-import { guardedSaga, linearSaga, pivotedSaga } from './support/sagas.js';
-import { replay, withSaga } from './support/with-saga.js';
+import { linearSaga, pivotedSaga } from './support/sagas.js';
+import { withSaga } from './support/with-saga.js';
 
-const start = { mayRunAhead: 'first' } as const;
-/** Of `temporal.api.enums.v1`: `EVENT_TYPE_WORKFLOW_TASK_TIMED_OUT`, `TIMEOUT_TYPE_START_TO_CLOSE`. */
-const [WORKFLOW_TASK_TIMED_OUT, START_TO_CLOSE] = [8, 1];
+const start = { mayRunAhead: true };
 const NOTHING: AheadEnd = { items: 0, results: {}, slow: [], isCompleted: false };
 const results = { first: { id: 'first' }, second: { id: 'second' }, third: { id: 'third' } };
 
@@ -87,57 +83,6 @@ test('a cancel takes back what has run ahead', async () => {
     ]);
   });
 });
-
-test('a saga that is cancelled before its first task is given no time to run ahead', async () => {
-  await withSaga(
-    { definition: linearSaga, start, ahead: NOTHING, isCancelledFirst: true },
-    async ({ activities, end }) => {
-      expect(await end).toMatchObject({ outcome: 'compensated', reason: { code: 'cancelled' } });
-      expect(activities.log).toEqual(['ahead', 'compensating', 'compensated']);
-      expect(activities.payloads.get('ahead')).toMatchObject({ forMs: 0 });
-    },
-  );
-});
-
-test('neither is one whose deadline has passed', async () => {
-  const late = { ...start, acceptedAtMs: Date.now() - 2 * guardedSaga.plan.deadlineMs! };
-  await withSaga({ definition: guardedSaga, start: late, ahead: NOTHING }, async ({ activities, end }) => {
-    expect(await end).toMatchObject({ outcome: 'compensated', reason: { code: 'deadline' } });
-    expect(activities.log).toEqual(['ahead', 'compensating', 'compensated']);
-    expect(activities.payloads.get('ahead')).toMatchObject({ forMs: 0 });
-  });
-});
-
-test('promise 9: a saga that was cancelled while it ran ahead replays, wherever its first task was cut in two', async () => {
-  const taskMs = 1_000;
-  const ahead = async (): Promise<AheadEnd> => {
-    await delay(1.5 * taskMs);
-    return { ...NOTHING, items: 1, results, slow: ['second'] };
-  };
-  await withSaga({ definition: linearSaga, start, ahead, taskMs }, async ({ activities, end, cancel, history }) => {
-    await eventually(() => expect(activities.log).toContain('ahead'));
-    await cancel();
-    expect(await end).toMatchObject({ outcome: 'compensated', reason: { code: 'cancelled' } });
-    expect(activities.log).toEqual(['ahead', 'compensating', 'first/undo', 'compensated']);
-    const whole = await history();
-    await replay(whole);
-    await replay(withFirstTaskLost(whole));
-  });
-});
-
-/** What the history is where Temporal was away when the first task was reported: the SDK runs its events again as one task. */
-function withFirstTaskLost({ events }: History): History {
-  const first = events!.findIndex(({ workflowTaskCompletedEventAttributes: completed }) => completed);
-  expect(events![first + 1]?.workflowExecutionSignaledEventAttributes).toBeTruthy();
-  const { eventId, eventTime, workflowTaskCompletedEventAttributes: completed } = events![first]!;
-  const { scheduledEventId, startedEventId } = completed!;
-  return {
-    events: events!.with(first, {
-      ...{ eventId, eventTime, eventType: WORKFLOW_TASK_TIMED_OUT },
-      workflowTaskTimedOutEventAttributes: { scheduledEventId, startedEventId, timeoutType: START_TO_CLOSE },
-    }),
-  };
-}
 
 test('a pivot that was refused, of which the ledger says that it may have been applied, waits for a person', async () => {
   const script = { 'pivot/do': ['rejected'] } as const;

@@ -23,8 +23,11 @@ async function untilRow(run: Run, database: keyof Run['databases'], sql: string)
 
 const untilState = (run: Run, state: string): Promise<void> =>
   untilRow(run, 'settle', `select from settle.saga where state = '${state}'`);
-const untilApplied = (run: Run, database: 'inventory' | 'accounts', action = 'do'): Promise<void> =>
-  untilRow(run, database, `select from journal.effect where action = '${action}'`);
+
+/** Waits until a participant has applied an effect. */
+export function untilApplied(run: Run, database: 'inventory' | 'accounts', action = 'do'): Promise<void> {
+  return untilRow(run, database, `select from journal.effect where action = '${action}'`);
+}
 
 /** Some orders, and nothing goes wrong but what is in their nature. */
 export function ordersOf(...scenarios: Scenario[]): Provocation {

@@ -37,6 +37,8 @@ export interface Run {
   readonly env: Readonly<Record<string, string>>;
   /** Changes settings of the processes that are started from now on; an empty one is as good as unset. */
   configure(settings: Readonly<Record<string, string>>): void;
+  /** Has the processes that are started from now on run another build. */
+  deploy(build: Build): void;
   /** Starts a process as production does; `armed` sets its `CRASH`, `STALL` or `FAIL`, see crash-points.ts. */
   start(role: Role, armed?: Arms): Promise<Supervised>;
   load(load: Pick<Load, 'seed' | 'orders'> & Partial<Load>): RunningLoad;
@@ -120,14 +122,14 @@ interface Prepared {
   readonly databases: Databases;
   readonly edges: Run['edges'];
   readonly env: Record<string, string>;
-  readonly build: Build;
+  build: Build;
   readonly connection: Connection;
   readonly isHasty: boolean;
   readonly apiUrl: string;
 }
 
 function assemble(prepared: Prepared): Run {
-  const { name, folder, databases, edges, build, connection, apiUrl, isHasty } = prepared;
+  const { name, folder, databases, edges, connection, apiUrl, isHasty } = prepared;
   const supervisor = createSupervisor(folder);
   const client = new Client({ connection });
   const journalFile = join(folder, 'client.jsonl');
@@ -178,6 +180,7 @@ function assemble(prepared: Prepared): Run {
     apiUrl,
     env: prepared.env,
     configure: (settings) => void Object.assign(prepared.env, settings),
+    deploy: (build) => void (prepared.build = build),
     start: (role, armed = {}) => supervisor.start(programOf(prepared, role, armed)),
     load: start,
     untilAccepted: (count) =>
@@ -196,7 +199,7 @@ function assemble(prepared: Prepared): Run {
       await Promise.all(loads.map((load) => load.accepted));
       await untilQuiet({ databases, name, client, isHasty }, options);
     },
-    verdict: async (expected, bundle = build.bundle) => {
+    verdict: async (expected, bundle = prepared.build.bundle) => {
       await Promise.all(loads.map((load) => load.stop()));
       await watch.stop();
       return check(await gather(bundle), expected);

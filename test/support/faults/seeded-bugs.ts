@@ -26,6 +26,13 @@ const withoutUniqueKey: Provocation = async (run) => {
   return ordersOf('duplicate')(run);
 };
 
+/** Workflow code that does something else before all that the histories say. */
+export const ANOTHER_WAY: Mutation = {
+  file: 'workflows/saga-runner.js',
+  find: 'const ahead = run.start.mayRunAhead',
+  replace: 'await sleep(5); const ahead = run.start.mayRunAhead',
+};
+
 /** Every bug; each is one switch in the compiled code. */
 export const SEEDED_BUGS: readonly SeededBug[] = [
   {

@@ -17,7 +17,7 @@ export interface ScriptedActivities extends SagaActivities {
   readonly reasons: Map<string, Reason | undefined>;
   /** The trace contexts that messages were sent with. */
   readonly traces: (string | undefined)[];
-  /** What `second/do` was sent, and with what a saga was let run `ahead`. */
+  /** What `second/do` was sent. */
   readonly payloads: Map<string, unknown>;
 }
 
@@ -76,9 +76,8 @@ export function scriptedActivities(
     reasons,
     payloads,
     traces,
-    runAhead: (args) => {
+    runAhead: () => {
       note('ahead');
-      payloads.set('ahead', args);
       if (!ahead) return Promise.reject(new Error('the ledger cannot be reached'));
       return typeof ahead === 'function' ? ahead() : Promise.resolve(ahead);
     },

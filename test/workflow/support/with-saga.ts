@@ -1,5 +1,4 @@
 import { Client } from '@temporalio/client';
-import type { History } from '@temporalio/common/lib/proto-utils.js';
 import { NativeConnection, Runtime, Worker, type WorkflowBundleWithSourceMap } from '@temporalio/worker';
 import { v7 as uuidv7 } from 'uuid';
 import { withQuickAttempts } from '../../../activities/quick-attempts.js';
@@ -29,8 +28,6 @@ afterAll(async () => {
   await Runtime.instance().shutdown();
 });
 
-const CANCELLED = { code: 'cancelled', message: 'changed my mind' };
-
 /** What each attempt of an effect comes to, by `<step>/<action>`. */
 export type Script = Readonly<Record<string, readonly Attempt[]>>;
 
@@ -45,7 +42,6 @@ export interface Running {
   tell(): Promise<void>;
   /** Asks Temporal itself to cancel the workflow, as its Web UI does. */
   cancelWorkflow(): Promise<unknown>;
-  history(): Promise<History>;
   /** Workflow tasks that failed so far: each costs its saga some ten seconds. */
   failedTasks(): Promise<number>;
   /** The regular activities that were scheduled, by name. */
@@ -60,17 +56,11 @@ export async function withSaga(
     definition,
     script = {},
     start = {},
-    taskMs,
-    isCancelledFirst = false,
     ...ledger
   }: {
     definition: SagaDefinition<never> | SagaDefinition<{ wanted?: boolean }>;
     script?: Script;
     start?: Partial<SagaStart>;
-    /** How long a workflow task may take, in ms. @default Temporal's 10 s */
-    taskMs?: number;
-    /** Whether it is cancelled before its first workflow task. @default false */
-    isCancelledFirst?: boolean;
   } & LedgerScript,
   check: (running: Running) => Promise<void>,
 ): Promise<void> {
@@ -86,16 +76,7 @@ export async function withSaga(
       acceptedAtMs: Date.now(),
       ...start,
     };
-    const options = {
-      ...{ workflowId: id, taskQueue: id, args: [input] },
-      ...(taskMs !== undefined && { workflowTaskTimeout: taskMs }),
-    };
-    const handle = isCancelledFirst
-      ? await client.workflow.signalWithStart(definition.workflow, {
-          ...options,
-          ...{ signal: 'cancel', signalArgs: [CANCELLED] },
-        })
-      : await client.workflow.start(definition.workflow, options);
+    const handle = await client.workflow.start(definition.workflow, { workflowId: id, taskQueue: id, args: [input] });
     const end = handle.result() as Promise<SagaEnd>;
     // a test that leaves its saga parked does not wait for its end
     end.catch(() => undefined);
@@ -103,10 +84,9 @@ export async function withSaga(
       sagaId: id,
       activities,
       end,
-      cancel: () => handle.signal('cancel', CANCELLED),
+      cancel: () => handle.signal('cancel', { code: 'cancelled', message: 'changed my mind' }),
       tell: () => handle.signal('news'),
       cancelWorkflow: () => handle.cancel(),
-      history: () => handle.fetchHistory(),
       failedTasks: async () => {
         const { events } = await handle.fetchHistory();
         return (events ?? []).filter(({ workflowTaskFailedEventAttributes: failed }) => failed).length;
@@ -124,11 +104,6 @@ export async function withSaga(
       },
     });
   });
-}
-
-/** Runs a saga again from its history. @throws DeterminismViolationError where today's code would have gone another way */
-export function replay(history: History): Promise<void> {
-  return Worker.runReplayHistory({ workflowBundle: bundle }, history);
 }
 
 /** Goes on with a saga under another release: a worker of its own, and the workflow replayed from its history. */
