@@ -92,9 +92,10 @@ export const TUNING = {
   // would be taken for a worker that has died
   maxHeartbeatThrottleInterval: '1s',
   workflowThreadPoolSize: 1,
-  // a history that does not replay would fail its task for ever. A workflow that ends is started anew by the scan, from the ledger. What
-  // brings such a history about is code that changes the way of sagas under way, or, seldom, the SDK's core: it gives a task to a run whose
-  // local activity still belongs to a task that has timed out, and its replay makes one of the two
+  // a history that does not replay would fail its task for ever. The workflow ends instead, and the scan starts another from the ledger;
+  // the SDK heeds this at a task's first attempt, the scan looks after the later ones. What brings such a history about is code that
+  // changes the way of sagas under way or, seldom, the SDK's core: it gives a task to a run whose local activity still belongs to a task
+  // that has timed out, and its replay makes one of the two
   workflowFailureErrorTypes: { '*': ['NondeterminismError'] },
   shutdownGraceTime: '10s',
   shutdownForceTime: '15s',

@@ -3,6 +3,7 @@ import { defineSearchAttributeKey, SearchAttributeType, TypedSearchAttributes } 
 import type { Logger } from 'pino';
 import type { DueHalfMessage } from '../db/half-messages.js';
 import type { HalfMessageStart } from '../saga/half-message.js';
+import { ensureRunning } from './ensure-running.js';
 import { createStartLine } from './start-line.js';
 
 /** Starts the workflows of half messages and tells them verdicts; the ledger is the truth, so that doing either twice does no harm. */
@@ -46,16 +47,11 @@ export function createHalfMessageStarter(options: HalfMessageStarterOptions): Ha
     tellSoon: (message) => {
       line.add(() => tell(options, message, 'REJECT_DUPLICATE'));
     },
-    ensureRunning: async (message, isOpen) => {
-      if (await tell(options, message, 'REJECT_DUPLICATE')) return 'started';
-      const { status } = await client.withDeadline(Date.now() + RPC_TIMEOUT_MS, () =>
-        client.workflow.getHandle(message.messageId).describe(),
-      );
-      if (status.name === 'RUNNING') return 'running';
-      if (!(await isOpen())) return 'settled';
-      await tell(options, message, 'ALLOW_DUPLICATE');
-      return 'started';
-    },
+    ensureRunning: (message, isOpen) =>
+      ensureRunning({
+        ...{ client, workflowId: message.messageId, isOpen, logger },
+        start: (reuse) => tell(options, message, reuse),
+      }),
   };
 }
 

@@ -1,6 +1,8 @@
 import { WorkflowExecutionAlreadyStartedError, type Client, type WorkflowStartOptions } from '@temporalio/client';
 import { defineSearchAttributeKey, SearchAttributeType, TypedSearchAttributes } from '@temporalio/common';
+import type { Logger } from 'pino';
 import type { OutboxStart } from '../saga/outbox.js';
+import { ensureRunning } from './ensure-running.js';
 
 /** Starts the workflows of outbox messages; starting one twice does no harm. */
 export interface OutboxStarter {
@@ -13,6 +15,12 @@ export interface OutboxStarter {
   ensureRunning(message: OutboxStart, isOpen: () => Promise<boolean>): Promise<'started' | 'running' | 'settled'>;
 }
 
+export interface OutboxStarterOptions {
+  readonly client: Client;
+  readonly taskQueue: string;
+  readonly logger: Logger;
+}
+
 /** The name that the workflow function is exported under. */
 const WORKFLOW = 'outboxMessage';
 const RPC_TIMEOUT_MS = 5_000;
@@ -23,7 +31,7 @@ const BUSINESS_KEY = defineSearchAttributeKey('SettleBusinessKey', SearchAttribu
 const TENANT = defineSearchAttributeKey('SettleTenant', SearchAttributeType.KEYWORD);
 
 /** Makes the starter of one process. */
-export function createOutboxStarter(client: Client, taskQueue: string): OutboxStarter {
+export function createOutboxStarter({ client, taskQueue, logger }: OutboxStarterOptions): OutboxStarter {
   const start = async (
     message: OutboxStart,
     workflowIdReusePolicy: WorkflowStartOptions['workflowIdReusePolicy'],
@@ -53,15 +61,10 @@ export function createOutboxStarter(client: Client, taskQueue: string): OutboxSt
     }
   };
   return {
-    ensureRunning: async (message, isOpen) => {
-      if (await start(message, 'REJECT_DUPLICATE')) return 'started';
-      const { status } = await client.withDeadline(Date.now() + RPC_TIMEOUT_MS, () =>
-        client.workflow.getHandle(message.messageId).describe(),
-      );
-      if (status.name === 'RUNNING') return 'running';
-      if (!(await isOpen())) return 'settled';
-      await start(message, 'ALLOW_DUPLICATE');
-      return 'started';
-    },
+    ensureRunning: (message, isOpen) =>
+      ensureRunning({
+        ...{ client, workflowId: message.messageId, isOpen, logger },
+        start: (reuse) => start(message, reuse),
+      }),
   };
 }

@@ -3,6 +3,7 @@ import { defineSearchAttributeKey, SearchAttributeType, TypedSearchAttributes } 
 import type { Logger } from 'pino';
 import { startOfRepair } from '../db/repairs.js';
 import type { RepairStart } from '../saga/repair.js';
+import { ensureRunning } from './ensure-running.js';
 import { createStartLine } from './start-line.js';
 
 /** Starts the workflows of repairs; the ledger is the truth, so that starting one twice does no harm. */
@@ -42,14 +43,11 @@ export function createRepairStarter(options: RepairStarterOptions): RepairStarte
     startSoon: (repair) => {
       line.add(() => start(options, repair, 'REJECT_DUPLICATE'));
     },
-    ensureRunning: async (repair, isOpen) => {
-      if (await start(options, repair, 'REJECT_DUPLICATE')) return 'started';
-      const { status } = await client.workflow.getHandle(repair.repairId).describe();
-      if (status.name === 'RUNNING') return 'running';
-      if (!(await isOpen())) return 'settled';
-      await start(options, repair, 'ALLOW_DUPLICATE');
-      return 'started';
-    },
+    ensureRunning: (repair, isOpen) =>
+      ensureRunning({
+        ...{ client, workflowId: repair.repairId, isOpen, logger },
+        start: (reuse) => start(options, repair, reuse),
+      }),
   };
 }
 

@@ -10,6 +10,7 @@ import type { AcceptedSaga } from '../db/saga-store.js';
 import { startOf } from '../db/saga-store.js';
 import type { Reason } from '../saga/errors.js';
 import type { Operation, OperationAnswer } from '../saga/operator.js';
+import { ensureRunning } from './ensure-running.js';
 import { createStartLine } from './start-line.js';
 
 /** What a workflow is started for. */
@@ -20,7 +21,7 @@ export interface SagaStarter {
   /** Returns at once and never throws: what cannot be started now is left to the ledger scan. */
   startSoon(saga: StartableSaga): void;
   /**
-   * Makes sure that an open saga has a running workflow.
+   * Makes sure that an open saga has a workflow that runs, and can.
    *
    * @param isOpen asked before a workflow that has closed is started anew
    * @throws when Temporal cannot be reached
@@ -69,14 +70,11 @@ export function createSagaStarter(options: StarterOptions): SagaStarter {
       line.add(() => start(options, saga, 'REJECT_DUPLICATE'));
     },
     stop: line.drain,
-    ensureRunning: async (saga, isOpen) => {
-      if (await start(options, saga, 'REJECT_DUPLICATE')) return 'started';
-      const { status } = await withDeadline(client, () => client.workflow.getHandle(saga.id).describe());
-      if (status.name === 'RUNNING') return 'running';
-      if (!(await isOpen())) return 'settled';
-      await start(options, saga, 'ALLOW_DUPLICATE');
-      return 'started';
-    },
+    ensureRunning: (saga, isOpen) =>
+      ensureRunning({
+        ...{ client, workflowId: saga.id, isOpen, logger: options.logger },
+        start: (reuse) => start(options, saga, reuse),
+      }),
     signalCancel: (sagaId, reason) => signal(client, () => client.workflow.getHandle(sagaId).signal('cancel', reason)),
     signalNews: (sagaId) => signal(client, () => client.workflow.getHandle(sagaId).signal('news')),
     operate: async (workflowId, operation) => {

@@ -93,6 +93,8 @@ export function parkedSteps(saga: ParkedRecord): readonly ParkedStep[] {
     const parked = saga.parked[step.name];
     if (!parked) return [];
     const message = saga.messages.find((each) => each.step === step.name && each.action === parked.action);
+    // a workflow that was started anew while it was parked has done it since
+    if (message?.status === 'sent') return [];
     const isPast = (other: PlanStep): boolean => other.name !== step.name && mayBePast(saga, other);
     const hasPassedPivot = saga.isHeld || allSteps(saga.plan).some(isPast);
     const actions = legalActions({ step, parked, hasMessage: message !== undefined, hasPassedPivot });

@@ -242,7 +242,8 @@ async function findBegun(tx: Transaction, sagaId: string): Promise<readonly Begu
 
 /** Whether it may not compensate: it has passed what cannot be taken back, or only the saga that it is a step of may take it back. */
 function mustGoForward({ reason, plan, isHeld }: Standing, begun: readonly Begun[], givesUp?: string): boolean {
-  const kept = begun.filter(({ step }) => step !== givesUp);
+  // what the ledger knows to be done nobody can vouch for otherwise: it was done since, e.g. by a workflow that was started anew
+  const kept = begun.filter(({ step, isDone }) => isDone || step !== givesUp);
   return reason === null && (isHeld || hasPassedPivot(plan, kept));
 }
 

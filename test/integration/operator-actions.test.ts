@@ -169,6 +169,15 @@ describe('operators', () => {
     expect(await audit(backward)).toEqual([]);
   });
 
+  test('a step that was parked when its workflow was lost, and that another has done since, waits for nobody', async () => {
+    const sagaId = await parkForward();
+    const effect = { sagaId, step: 'stock', action: 'do' } as const;
+    await claimMessage(api.pool, { effect, tenantId: TENANT, type: 'inventory.deduct', payload: DEDUCT });
+    await recordAnswer(api.pool, `${sagaId}/stock/do`, { status: 'sent', result: { reservationId: 'r' } });
+    expect((await parked(`?id=${sagaId}`)).items).toEqual([]);
+    expect(await act(sagaId, { action: 'compensate' })).toMatchObject({ status: 409, body: { legal: [] } });
+  });
+
   test('bad input is refused before anything is asked of the ledger', async () => {
     const sagaId = await parkForward();
     for (const change of [

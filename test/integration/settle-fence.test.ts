@@ -71,4 +71,7 @@ test.each(['sent', 'unanswered'])('a saga whose pivot is %s in the ledger has to
   if (answer === 'sent') await recordAnswer(pool, effectKey(effect), { status: 'sent', result: {} });
   expect(await recordState(pool, { sagaId: id, state: 'compensating', reason })).toEqual({ mustGoForward: true });
   expect(await stateOf(id)).toBe('running');
+  // a person may vouch for what nobody knows, not for the opposite of what the ledger knows
+  const givesUp = await recordState(pool, { sagaId: id, state: 'compensating', reason, givesUp: pivot.name });
+  expect(givesUp.mustGoForward ?? false).toBe(answer === 'sent');
 });

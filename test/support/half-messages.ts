@@ -87,13 +87,14 @@ export async function startHalfMessages(
     activities: { ...withQuickAttempts(activities) },
   });
   const running = worker.run();
-  const starter = createHalfMessageStarter({ client, taskQueue, logger: pino({ level: 'silent' }) });
+  const logger = pino({ level: 'silent' });
+  const starter = createHalfMessageStarter({ client, taskQueue, logger });
   const { server, url, asked, batches, producers } = await startProducers();
   const find = async (id: string): Promise<HalfMessageRecord> =>
     (await findHalfMessage(pool, { tenantId: 'default', messageId: id }))!;
   return {
     ...{ pool, starter, client, asked, batches, find },
-    outbox: createOutboxStarter(client, taskQueue),
+    outbox: createOutboxStarter({ client, taskQueue, logger }),
     prepare: async ({ plan, payload = { amount: 5 }, producer, isStarted = true }) => {
       const id = messageId(v7());
       producers.set(id, producer);

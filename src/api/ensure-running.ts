@@ -1,0 +1,46 @@
+import type { Client, WorkflowIdReusePolicy } from '@temporalio/client';
+import type { Logger } from 'pino';
+
+/** A workflow that is to run for as long as the ledger says that what it drives is open. */
+export interface Needed {
+  readonly client: Client;
+  readonly workflowId: string;
+  /** Starts it; false when there is one with its id, running or, with `REJECT_DUPLICATE`, closed. */
+  readonly start: (reuse: Extract<WorkflowIdReusePolicy, 'REJECT_DUPLICATE' | 'ALLOW_DUPLICATE'>) => Promise<boolean>;
+  /** Asked before another takes the place of one that has closed or cannot go on. */
+  readonly isOpen: () => Promise<boolean>;
+  readonly logger: Logger;
+}
+
+const RPC_TIMEOUT_MS = 5_000;
+/**
+ * A workflow task that was tried so often does not succeed by being tried again: code that throws, or a history that does not replay and
+ * whose first attempt nobody could end (see `workflowFailureErrorTypes` in worker.ts). With Temporal's 10 s for each it takes minutes.
+ */
+const MOST_ATTEMPTS = 10;
+
+/**
+ * Makes sure that a workflow runs, and that it can: all that it knows is in the ledger, from which another goes on.
+ *
+ * @throws when Temporal cannot be reached
+ */
+export async function ensureRunning(needed: Needed): Promise<'started' | 'running' | 'settled'> {
+  const { client, workflowId, start, isOpen, logger } = needed;
+  if (await start('REJECT_DUPLICATE')) return 'started';
+  const within = <T>(work: () => Promise<T>): Promise<T> => client.withDeadline(Date.now() + RPC_TIMEOUT_MS, work);
+  const { status, runId, raw } = await within(() => client.workflow.getHandle(workflowId).describe());
+  const isRunning = status.name === 'RUNNING';
+  const attempt = raw.pendingWorkflowTask?.attempt ?? 0;
+  if (isRunning && attempt < MOST_ATTEMPTS) return 'running';
+  if (!(await isOpen())) return 'settled';
+  logger.warn(
+    { workflowId, runId, status: status.name, attempt },
+    'a workflow cannot go on; another starts from the ledger',
+  );
+  if (isRunning)
+    await within(() =>
+      client.workflow.getHandle(workflowId, runId).terminate(`${attempt} attempts of its task failed`),
+    );
+  await start('ALLOW_DUPLICATE');
+  return 'started';
+}
