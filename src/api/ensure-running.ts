@@ -1,5 +1,6 @@
 import type { Client, WorkflowIdReusePolicy } from '@temporalio/client';
 import type { Logger } from 'pino';
+import { withDeadline } from './deadline.js';
 
 /** A workflow that is to run for as long as the ledger says that what it drives is open. */
 export interface Needed {
@@ -12,7 +13,6 @@ export interface Needed {
   readonly logger: Logger;
 }
 
-const RPC_TIMEOUT_MS = 5_000;
 /**
  * A workflow task that was tried so often does not succeed by being tried again: code that throws, or a history that does not replay and
  * whose first attempt nobody could end (see `workflowFailureErrorTypes` in worker.ts). With Temporal's 10 s for each it takes minutes.
@@ -27,8 +27,7 @@ const MOST_ATTEMPTS = 10;
 export async function ensureRunning(needed: Needed): Promise<'started' | 'running' | 'settled'> {
   const { client, workflowId, start, isOpen, logger } = needed;
   if (await start('REJECT_DUPLICATE')) return 'started';
-  const within = <T>(work: () => Promise<T>): Promise<T> => client.withDeadline(Date.now() + RPC_TIMEOUT_MS, work);
-  const { status, runId, raw } = await within(() => client.workflow.getHandle(workflowId).describe());
+  const { status, runId, raw } = await withDeadline(client, () => client.workflow.getHandle(workflowId).describe());
   const isRunning = status.name === 'RUNNING';
   const attempt = raw.pendingWorkflowTask?.attempt ?? 0;
   if (isRunning && attempt < MOST_ATTEMPTS) return 'running';
@@ -38,7 +37,7 @@ export async function ensureRunning(needed: Needed): Promise<'started' | 'runnin
     'a workflow cannot go on; another starts from the ledger',
   );
   if (isRunning)
-    await within(() =>
+    await withDeadline(client, () =>
       client.workflow.getHandle(workflowId, runId).terminate(`${attempt} attempts of its task failed`),
     );
   await start('ALLOW_DUPLICATE');

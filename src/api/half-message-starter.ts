@@ -3,6 +3,7 @@ import { defineSearchAttributeKey, SearchAttributeType, TypedSearchAttributes } 
 import type { Logger } from 'pino';
 import type { DueHalfMessage } from '../db/half-messages.js';
 import type { HalfMessageStart } from '../saga/half-message.js';
+import { withDeadline } from './deadline.js';
 import { ensureRunning } from './ensure-running.js';
 import { createStartLine } from './start-line.js';
 
@@ -31,7 +32,6 @@ type ReusePolicy = NonNullable<WorkflowStartOptions['workflowIdReusePolicy']>;
 
 /** The name that the workflow function is exported under. */
 const WORKFLOW = 'halfMessage';
-const RPC_TIMEOUT_MS = 5_000;
 
 const TYPE = defineSearchAttributeKey('SettleSagaType', SearchAttributeType.KEYWORD);
 const STATE = defineSearchAttributeKey('SettleState', SearchAttributeType.KEYWORD);
@@ -77,7 +77,7 @@ async function tell(
     ]),
   };
   try {
-    await client.withDeadline<unknown>(Date.now() + RPC_TIMEOUT_MS, () =>
+    await withDeadline<unknown>(client, () =>
       verdict && !message.isTold
         ? client.workflow.signalWithStart(WORKFLOW, { ...options, signal: 'verdict', signalArgs: [verdict] })
         : client.workflow.start(WORKFLOW, { ...options, workflowIdConflictPolicy: 'FAIL' }),

@@ -2,6 +2,7 @@ import { WorkflowExecutionAlreadyStartedError, type Client, type WorkflowStartOp
 import { defineSearchAttributeKey, SearchAttributeType, TypedSearchAttributes } from '@temporalio/common';
 import type { Logger } from 'pino';
 import type { OutboxStart } from '../saga/outbox.js';
+import { withDeadline } from './deadline.js';
 import { ensureRunning } from './ensure-running.js';
 
 /** Starts the workflows of outbox messages; starting one twice does no harm. */
@@ -23,7 +24,6 @@ export interface OutboxStarterOptions {
 
 /** The name that the workflow function is exported under. */
 const WORKFLOW = 'outboxMessage';
-const RPC_TIMEOUT_MS = 5_000;
 
 const TYPE = defineSearchAttributeKey('SettleSagaType', SearchAttributeType.KEYWORD);
 const STATE = defineSearchAttributeKey('SettleState', SearchAttributeType.KEYWORD);
@@ -38,7 +38,7 @@ export function createOutboxStarter({ client, taskQueue, logger }: OutboxStarter
   ): Promise<boolean> => {
     const { messageId, tenantId, type } = message;
     try {
-      await client.withDeadline<unknown>(Date.now() + RPC_TIMEOUT_MS, () =>
+      await withDeadline<unknown>(client, () =>
         client.workflow.start(WORKFLOW, {
           workflowId: messageId,
           taskQueue,

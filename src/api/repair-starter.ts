@@ -3,6 +3,7 @@ import { defineSearchAttributeKey, SearchAttributeType, TypedSearchAttributes } 
 import type { Logger } from 'pino';
 import { startOfRepair } from '../db/repairs.js';
 import type { RepairStart } from '../saga/repair.js';
+import { withDeadline } from './deadline.js';
 import { ensureRunning } from './ensure-running.js';
 import { createStartLine } from './start-line.js';
 
@@ -29,7 +30,6 @@ export interface RepairStarterOptions {
 
 /** The name that the workflow function is exported under. */
 const WORKFLOW = 'repair';
-const RPC_TIMEOUT_MS = 5_000;
 
 const TYPE = defineSearchAttributeKey('SettleSagaType', SearchAttributeType.KEYWORD);
 const TENANT = defineSearchAttributeKey('SettleTenant', SearchAttributeType.KEYWORD);
@@ -58,7 +58,7 @@ async function start(
   workflowIdReusePolicy: WorkflowIdReusePolicy,
 ): Promise<boolean> {
   try {
-    await client.withDeadline(Date.now() + RPC_TIMEOUT_MS, () =>
+    await withDeadline(client, () =>
       client.workflow.start(WORKFLOW, {
         workflowId: repair.repairId,
         taskQueue,

@@ -10,6 +10,7 @@ import type { AcceptedSaga } from '../db/saga-store.js';
 import { startOf } from '../db/saga-store.js';
 import type { Reason } from '../saga/errors.js';
 import type { Operation, OperationAnswer } from '../saga/operator.js';
+import { withDeadline } from './deadline.js';
 import { ensureRunning } from './ensure-running.js';
 import { createStartLine } from './start-line.js';
 
@@ -53,7 +54,6 @@ export interface StarterOptions {
   readonly logger: Logger;
 }
 
-const RPC_TIMEOUT_MS = 5_000;
 /** An operator waits for it; without a worker there is no answer. */
 const ANSWER_TIMEOUT_MS = 3_000;
 
@@ -137,8 +137,4 @@ async function signal(client: Client, say: () => Promise<void>): Promise<void> {
   } catch (error) {
     if (!(error instanceof WorkflowNotFoundError)) throw error;
   }
-}
-
-function withDeadline<T>(client: Client, work: () => Promise<T>): Promise<T> {
-  return client.withDeadline(Date.now() + RPC_TIMEOUT_MS, work);
 }
