@@ -118,7 +118,10 @@ export interface Subscription {
 export interface Consumption {
   /** Resolves once messages can come: the broker knows of this consumer. */
   readonly ready: Promise<void>;
-  /** Takes nothing new, waits for what is being handled and acknowledges it; what was not begun goes back. */
+  /**
+   * Takes nothing new, waits for what is being handled and acknowledges it; what was not begun goes back. Over RocketMQ what its broker has
+   * been asked for comes still, and is handled: up to 5 s when there is nothing.
+   */
   stop(): Promise<void>;
 }
 

@@ -36,18 +36,16 @@ export interface RocketMqClient {
    */
   call<M extends keyof Calls>(method: M, request: Calls[M][0], context: CallContext): Promise<Calls[M][1]>;
   /** Asks for messages, many at the most, and waits for the first as the request says. */
-  receive(request: messages.ReceiveMessageRequest, context: CallContext): Receiving;
+  receive(
+    request: messages.ReceiveMessageRequest,
+    context: CallContext,
+  ): AsyncIterable<messages.ReceiveMessageResponse>;
   /** Opens the stream on which a client tells what it is and is told what to do. */
   telemetry(clientId: string): ClientDuplexStream<messages.TelemetryCommand, messages.TelemetryCommand>;
   /** A name under which the proxy knows one producer or consumer. */
   createClientId(): string;
   /** What is under way ends with its own time limit. */
   close(): void;
-}
-
-/** Messages that are being received. */
-export interface Receiving extends AsyncIterable<messages.ReceiveMessageResponse> {
-  cancel(): void;
 }
 
 /** Thrown when the proxy answers with anything but success. */

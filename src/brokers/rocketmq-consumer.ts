@@ -1,12 +1,15 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Message, MessageQueue, Settings } from 'rocketmq-client-nodejs/proto/apache/rocketmq/v2/definition_pb.js';
 import definitions from 'rocketmq-client-nodejs/proto/apache/rocketmq/v2/definition_pb.js';
-import type { ReceiveMessageRequest } from 'rocketmq-client-nodejs/proto/apache/rocketmq/v2/service_pb.js';
+import type {
+  ReceiveMessageRequest,
+  ReceiveMessageResponse,
+} from 'rocketmq-client-nodejs/proto/apache/rocketmq/v2/service_pb.js';
 import service from 'rocketmq-client-nodejs/proto/apache/rocketmq/v2/service_pb.js';
 import { BrokerError } from './broker.js';
 import type { Consumption, Subscription } from './broker.js';
 import { checkStatus } from './rocketmq-client.js';
-import type { Receiving, RocketMqClient } from './rocketmq-client.js';
+import type { RocketMqClient } from './rocketmq-client.js';
 import { INVISIBLE_MS } from './rocketmq-delivery.js';
 import { isMissing, toBrokerError } from './rocketmq-errors.js';
 import { createHand } from './rocketmq-hand.js';
@@ -34,7 +37,10 @@ const LAST_PAUSE_MS = 5_000;
 /** A group that gives up earlier would put messages aside that nobody has looked at. */
 const LEAST_ATTEMPTS = 1_000;
 
-/** Consumes by receiving (POP): a message is hidden while it is in hand, acknowledged one by one, and a consumer that dies lets it go. */
+/**
+ * Consumes by receiving (POP): a message is hidden while it is in hand, acknowledged one by one, and a consumer that dies lets it go.
+ * Stopping one waits for the call that it has open, 5 s at the most where nothing comes, and handles what that one brings.
+ */
 export function consume(context: RocketMqContext, subscription: Subscription): Consumption {
   const { client } = context;
   const { group, onTrouble } = subscription;
@@ -99,23 +105,14 @@ function createReceiver({ context, subscription, session, hand, signal }: Receiv
   const receive = async (queue: MessageQueue, most: number): Promise<void> => {
     const request = requestOf(subscription, queue).setBatchSize(Math.min(most, MOST_AT_ONCE));
     const call = { clientId: session.clientId, timeoutMs: WAIT_MS + CALL_MS };
-    const receiving = context.client.receive(request, call);
-    let hasBegun = false;
-    // one that has begun brings messages that are ours already: it is read to its end, and they are given back
-    const stop = (): void => (hasBegun ? undefined : receiving.cancel());
-    signal.addEventListener('abort', stop, { once: true });
-    try {
-      // what follows a message of its key must be in hand before that one can fail, or it would overtake it
-      const batch: Message[] = [];
-      await read(receiving, (raw) => {
-        hasBegun = true;
-        if (subscription.ordered === true) batch.push(raw);
-        else hand.take(raw, brokerOf(queue));
-      });
-      for (const raw of batch) hand.take(raw, brokerOf(queue));
-    } finally {
-      signal.removeEventListener('abort', stop);
-    }
+    // what follows a message of its key must be in hand before that one can fail, or it would overtake it
+    const batch: Message[] = [];
+    // not cancelled when it stops: the proxy would still give the next message to this call, and hide it from the others for 15 s and more
+    await read(context.client.receive(request, call), (raw) => {
+      if (subscription.ordered === true) batch.push(raw);
+      else hand.take(raw, brokerOf(queue));
+    });
+    for (const raw of batch) hand.take(raw, brokerOf(queue));
   };
   return async ({ onReady, onAnswer }) => {
     const settings = await Promise.race([session.settings(), aborted]);
@@ -158,7 +155,7 @@ function checkGroup({ group, ordered = false }: Subscription, settings: Settings
   throw new BrokerError('unroutable', `${problem}; set the group up with \`mqadmin updateSubGroup ${flags}\``);
 }
 
-async function read(receiving: Receiving, take: (raw: Message) => void): Promise<void> {
+async function read(receiving: AsyncIterable<ReceiveMessageResponse>, take: (raw: Message) => void): Promise<void> {
   for await (const part of receiving) {
     const raw = part.getMessage();
     const code = part.getStatus()?.getCode();

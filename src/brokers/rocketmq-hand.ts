@@ -11,7 +11,7 @@ export interface Hand {
   take(raw: Message, share: string): void;
   /** How many more it takes, at least one: waits for it. Zero once it is stopped. */
   room(share: string, limit: number): Promise<number>;
-  /** Begins nothing new; what comes now goes back. */
+  /** Asks for nothing more, and begins only what comes from now on, for which the broker was asked before: it would take seconds to go back. */
   stop(): void;
   /** Resolves once nothing is in hand. */
   empty(): Promise<void>;
@@ -49,8 +49,8 @@ export function createHand({ client, clientId, subscription }: HandOptions): Han
   const holdBack = ({ message: { key } }: Delivery): void => {
     for (const other of ordered ? held : []) if (other.message.key === key) overtaking.add(other);
   };
-  const process = async (delivery: Delivery): Promise<void> => {
-    if (isStopped || overtaking.has(delivery)) return delivery.giveBack(FIRST_BACK_MS);
+  const process = async (delivery: Delivery, isLate: boolean): Promise<void> => {
+    if ((isStopped && !isLate) || overtaking.has(delivery)) return delivery.giveBack(FIRST_BACK_MS);
     try {
       await handle(delivery.message);
     } catch {
@@ -63,9 +63,10 @@ export function createHand({ client, clientId, subscription }: HandOptions): Han
     take: (raw, share) => {
       const delivery = takeDelivery({ client, clientId, group, isOrdered: ordered, onTrouble }, raw);
       const { key } = delivery.message;
+      const isLate = isStopped;
       held.add(delivery);
       count(share, 1);
-      const work = (): Promise<void> => process(delivery);
+      const work = (): Promise<void> => process(delivery, isLate);
       void (ordered && key !== undefined ? lanes.run(key, work) : work()).finally(() => {
         held.delete(delivery);
         overtaking.delete(delivery);

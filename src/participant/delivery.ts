@@ -39,6 +39,8 @@ interface Delivery {
   readonly incoming: IncomingMessage;
   readonly message: Message;
   readonly target: ReplyTarget | undefined;
+  /** It came when the consumer was stopping already, as its broker could not keep it: it has one attempt before it goes back. */
+  readonly isLate: boolean;
   /** Whether the attempts before this delivery have been looked at. */
   isChecked: boolean;
   /** Whether there may be a record of attempts to remove. */
@@ -81,7 +83,8 @@ export async function settleIncoming(parts: DeliveryParts, incoming: IncomingMes
     await conclude(parts, { incoming, target }, dead({ code, message: detail }));
     return;
   }
-  const delivery: Delivery = { incoming, message, target, isChecked: false, isOnRecord: false, refusals: 0 };
+  const isLate = parts.publishing.signal.aborted;
+  const delivery: Delivery = { incoming, message, target, isLate, isChecked: false, isOnRecord: false, refusals: 0 };
   const end = await runToEnd(parts, delivery);
   // before the reply: one that cannot be given must not make what is applied look like poison
   if (end.kind !== 'dead' && mayBeOnRecord(delivery)) await forget(parts, message);
@@ -121,7 +124,7 @@ async function attemptOnce(parts: DeliveryParts, delivery: Delivery): Promise<At
     return slots.run(() => attempt(parts, delivery));
   }
   const isFirst = async (): Promise<boolean> => {
-    checkStopping(parts);
+    checkStopping(parts, delivery);
     delivery.isOnRecord = true;
     return (delivery.isChecked = await attempts.open(delivery.message));
   };
@@ -131,19 +134,19 @@ async function attemptOnce(parts: DeliveryParts, delivery: Delivery): Promise<At
 
 /** It came before, and there was a record then: if the process ends with it again, the count is what is left. */
 async function attemptSuspect(parts: DeliveryParts, delivery: Delivery): Promise<AttemptEnd> {
-  checkStopping(parts);
+  checkStopping(parts, delivery);
   const record = await parts.attempts.add(delivery.message);
   delivery.isChecked = true;
   return isSpent(parts, record) ? exhausted(record) : attempt(parts, delivery);
 }
 
-async function attempt(parts: DeliveryParts, { message }: Delivery): Promise<End> {
-  checkStopping(parts);
-  return { kind: 'answered', answer: await parts.participant.deliver(message) };
+async function attempt(parts: DeliveryParts, delivery: Delivery): Promise<End> {
+  checkStopping(parts, delivery);
+  return { kind: 'answered', answer: await parts.participant.deliver(delivery.message) };
 }
 
-function checkStopping({ publishing }: DeliveryParts): void {
-  if (publishing.signal.aborted) throw new StoppingError('the consumer is stopping');
+function checkStopping({ publishing }: DeliveryParts, { isLate }: Delivery): void {
+  if (publishing.signal.aborted && !isLate) throw new StoppingError('the consumer is stopping');
 }
 
 /** What a failed attempt comes to. */

@@ -90,8 +90,22 @@ export interface Gate {
   readonly passed: Promise<void>;
 }
 
-export function createGate(): Gate {
+/** Gives work a gate, which is open once it has failed: its client would wait for what is being handled. */
+export function gateFor(work: (gate: Gate) => Promise<void>): Promise<void> {
   let open!: () => void;
   const passed = new Promise<void>((resolve) => (open = resolve));
-  return { open, passed };
+  return work({ open, passed }).finally(open);
+}
+
+let count = 0;
+
+/** A topic and a group that no other test uses. */
+export async function prepare(
+  { server }: TestRocketMq,
+  type: 'normal' | 'fifo' | 'transaction' = 'normal',
+): Promise<{ readonly from: string; readonly group: string }> {
+  const [from, group] = [`topic-${++count}`, `group-${count}`];
+  await server().admin.createTopic(from, { type });
+  await server().admin.createGroup(group, { isOrdered: type === 'fifo' });
+  return { from, group };
 }

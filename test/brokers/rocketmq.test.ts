@@ -3,8 +3,8 @@ import { createRocketMq } from '../../src/brokers/rocketmq.js';
 import type { HalfMessageDecision } from '../../src/brokers/rocketmq-transactions.js';
 import { eventually } from '../support/eventually.js';
 import { describeWhere } from '../support/transports/where-broker-is.js';
-import { collect, createGate, failure, message, startTestRocketMq, withClient } from './rocketmq-kit.js';
-import type { Gate, TestRocketMq } from './rocketmq-kit.js';
+import { collect, failure, gateFor, message, prepare, startTestRocketMq, withClient } from './rocketmq-kit.js';
+import type { TestRocketMq } from './rocketmq-kit.js';
 
 const describeHere = await describeWhere('rocketmq');
 
@@ -12,29 +12,14 @@ const PATIENCE = { timeoutMs: 200_000 };
 
 describeHere('RocketMQ', () => {
   let rocket: TestRocketMq;
-  let count = 0;
 
   beforeAll(async () => {
     rocket = await startTestRocketMq({ transactionCheckInterval: '2000', transactionTimeOut: '2000' });
   });
   afterAll(() => rocket.remove());
 
-  /** A gate that is open once the test has failed: its client would wait for what is being handled. */
-  function gateFor(work: (gate: Gate) => Promise<void>): Promise<void> {
-    const gate = createGate();
-    return work(gate).finally(gate.open);
-  }
-
-  /** A topic and a group that no other test uses. */
-  async function prepare(type: 'normal' | 'fifo' | 'transaction' = 'normal'): Promise<{ from: string; group: string }> {
-    const [from, group] = [`topic-${++count}`, `group-${count}`];
-    await rocket.server().admin.createTopic(from, { type });
-    await rocket.server().admin.createGroup(group, { isOrdered: type === 'fifo' });
-    return { from, group };
-  }
-
   it('carries a message as it was', async () => {
-    const { from, group } = await prepare();
+    const { from, group } = await prepare(rocket);
     const sent = [
       message('m-1', { key: 'order 7', headers: { reason: 'because', KEYS: 'a name of RocketMQ', odd: 'two\nlines' } }),
       message('m-2', { body: Buffer.alloc(0), contentType: 'text/plain' }),
@@ -56,7 +41,7 @@ describeHere('RocketMQ', () => {
   });
 
   it('refuses what cannot be kept, naming message and topic', async () => {
-    const { from } = await prepare();
+    const { from } = await prepare(rocket);
     await withClient(rocket.url, async (client) => {
       const missing = client.publish(message('m-1'), { to: 'nobody', timeoutMs: 60_000 });
       await expect(missing).rejects.toMatchObject(failure('unroutable', /'m-1'.*'nobody'.*mqadmin updateTopic/));
@@ -72,7 +57,7 @@ describeHere('RocketMQ', () => {
   });
 
   it('tells that a broker takes nothing, and goes on when it does again', async () => {
-    const { from } = await prepare();
+    const { from } = await prepare(rocket);
     await withClient(rocket.url, async (client) => {
       const publish = (id: string): Promise<void> => client.publish(message(id), { to: from, timeoutMs: 60_000 });
       await publish('m-1');
@@ -84,7 +69,7 @@ describeHere('RocketMQ', () => {
   });
 
   it('brings a rejected message again, marked, and nobody else one that is being handled', async () => {
-    const { from, group } = await prepare();
+    const { from, group } = await prepare(rocket);
     await withClient(rocket.url, (client) =>
       gateFor(async (gate) => {
         const refuse = async ({ id, isRedelivered }: { id: string; isRedelivered: boolean }): Promise<void> => {
@@ -107,46 +92,8 @@ describeHere('RocketMQ', () => {
     );
   });
 
-  it('keeps the prefetch, and stops only after what is being handled', async () => {
-    const { from, group } = await prepare();
-    await withClient(rocket.url, (client) =>
-      gateFor(async (gate) => {
-        const ids = Array.from({ length: 10 }, (_, index) => `m-${index}`);
-        await Promise.all(ids.map((id) => client.publish(message(id), { to: from, timeoutMs: 60_000 })));
-        const first = collect({ from, group, prefetch: 3 }, () => gate.passed);
-        const running = client.subscribe(first.subscription);
-        await eventually(() => expect(first.got).toHaveLength(3), PATIENCE);
-        let hasStopped = false;
-        const stopped = running.stop().then(() => (hasStopped = true));
-        const second = collect({ from, group });
-        client.subscribe(second.subscription);
-        await eventually(() => expect(second.got).toHaveLength(7), PATIENCE);
-        expect(hasStopped).toBe(false);
-        gate.open();
-        await stopped;
-        expect([...first.ids(), ...second.ids()].sort()).toEqual(ids);
-      }),
-    );
-  });
-
-  it('waits for the one message in hand when it stops, and lets everything else run meanwhile', async () => {
-    const { from, group } = await prepare();
-    await withClient(rocket.url, (client) =>
-      gateFor(async (gate) => {
-        await client.publish(message('m-1'), { to: from, timeoutMs: 60_000 });
-        const { got, subscription } = collect({ from, group }, () => gate.passed);
-        const running = client.subscribe(subscription);
-        await eventually(() => expect(got).toHaveLength(1), PATIENCE);
-        const stopped = running.stop();
-        // a timer fires only where nothing keeps the process from it
-        setTimeout(() => gate.open(), 200);
-        await stopped;
-      }),
-    );
-  });
-
   it('keeps the order of a key over two consumers, also when one stops midway', async () => {
-    const { from, group } = await prepare('fifo');
+    const { from, group } = await prepare(rocket, 'fifo');
     await withClient(rocket.url, async (client) => {
       const handled: string[] = [];
       const atWork = new Set<string>();
@@ -180,7 +127,7 @@ describeHere('RocketMQ', () => {
   });
 
   it('does not consume with a group that would put messages aside, or lose their order', async () => {
-    const { from, group } = await prepare();
+    const { from, group } = await prepare(rocket);
     await rocket.server().admin.createGroup('impatient', { maxRetries: 16 });
     await withClient(rocket.url, async (client) => {
       const impatient = collect({ from, group: 'impatient' });
@@ -196,7 +143,7 @@ describeHere('RocketMQ', () => {
   });
 
   it('delivers a half message when its producer commits, at once or when it is asked, and never after a rollback', async () => {
-    const { from, group } = await prepare('transaction');
+    const { from, group } = await prepare(rocket, 'transaction');
     await withClient(rocket.url, async (client) => {
       const { subscription, ids } = collect({ from, group });
       client.subscribe(subscription);
@@ -219,7 +166,7 @@ describeHere('RocketMQ', () => {
   });
 
   it('asks another producer about the half messages of one that is gone', async () => {
-    const { from, group } = await prepare('transaction');
+    const { from, group } = await prepare(rocket, 'transaction');
     const onTrouble = (): undefined => undefined;
     await withClient(rocket.url, async (client) => {
       const halves = client.openHalfMessages({ to: from, decide: () => Promise.resolve('unknown'), onTrouble });
@@ -234,7 +181,7 @@ describeHere('RocketMQ', () => {
   });
 
   it('loses nothing confirmed when the server is killed under load, and both sides go on by themselves', async () => {
-    const { from, group } = await prepare();
+    const { from, group } = await prepare(rocket);
     const client = createRocketMq({ url: rocket.url });
     const { subscription, ids, troubles } = collect({ from, group });
     client.subscribe(subscription);
@@ -271,7 +218,7 @@ describeHere('RocketMQ', () => {
   });
 
   it('closes also while the server is away, and refuses what comes afterwards', async () => {
-    const { from, group } = await prepare();
+    const { from, group } = await prepare(rocket);
     const client = createRocketMq({ url: rocket.url });
     const { subscription, troubles } = collect({ from, group });
     const { ready } = client.subscribe(subscription);

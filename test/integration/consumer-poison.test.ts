@@ -261,4 +261,30 @@ describe('stopping', () => {
     expect(await Promise.all(sagas.map((sagaId) => notedAmount(pool, sagaId)))).toEqual(sagas.map(() => 5));
     expect([office.replies().length, office.server.stored(DEAD).length]).toEqual([100, 1]);
   });
+
+  it('gives one attempt to what its broker still brings, as it would be late from there, and lets it go after a fault', async () => {
+    const [late, poison] = [freshSagaId(), freshSagaId()];
+    const brought = [eventFor({ sagaId: late }), eventFor({ sagaId: poison, payload: { amount: 666 } })];
+    const client = office.connect();
+    let ends: readonly string[] = [];
+    const transport: MemoryClient = {
+      ...client,
+      subscribe: (subscription) => {
+        const { handle, from } = subscription;
+        const { ready, stop } = client.subscribe(subscription);
+        const bring = async (): Promise<void> => {
+          const each = brought.map((message) => handle({ ...message, from, isRedelivered: false }));
+          ends = (await Promise.allSettled(each)).map(({ status }) => status);
+          await stop();
+        };
+        return { ready, stop: bring };
+      },
+    };
+    const consumer = await start({ handlers, transport });
+    await consumer.stop();
+    expect(ends).toEqual(['fulfilled', 'rejected']);
+    expect(await notedAmount(pool, late)).toBe(5);
+    expect(office.replies().map(({ outcome }) => outcome)).toEqual([{ kind: 'done', result: { noted: 5 } }]);
+    expect(await attemptsOf(poison)).toEqual([[0, 1]]);
+  });
 });

@@ -10,6 +10,7 @@ import { replyGuarantees } from './replies.js';
 import type { TransportName } from './routes.js';
 import { useStand, type Scene } from './stand.js';
 import { stormGuarantees } from './storms.js';
+import { strayGuarantees } from './strays.js';
 import { switchingGuarantees } from './switching.js';
 import { describeWhere } from './where-broker-is.js';
 
@@ -26,7 +27,7 @@ export async function describeContract(name: TransportName): Promise<void> {
     describe('while nothing breaks', () => {
       const guarantees = [
         ...[deliveryGuarantees(), poisonGuarantees(), orderGuarantees()].flat(),
-        ...[replyGuarantees(), switchingGuarantees()].flat(),
+        ...[replyGuarantees(), strayGuarantees(), switchingGuarantees()].flat(),
       ];
       let scene: Scene;
       let notes: NoteReaders;

@@ -1,12 +1,11 @@
-import { inventory } from '../../../src/messages/index.js';
 import { eventually } from '../eventually.js';
 import { inOneOfThree } from '../one-of-three.js';
 import { PATIENCE, type Guarantee } from './guarantee.js';
-import { freshSaga, place, strayOf } from './orders.js';
+import { place } from './orders.js';
 
 /** What is delivered, and what comes of it; the first finds no participant running. */
 export function deliveryGuarantees(): readonly Guarantee[] {
-  return [missingDestination, delivery, refusal, undoFirst];
+  return [missingDestination, delivery, refusal];
 }
 
 const missingDestination: Guarantee = {
@@ -85,31 +84,5 @@ const refusal: Guarantee = {
     ]);
     expect(payment).toMatchObject({ state: 'compensated', reason: { code: 'account-closed', step: 'reservation' } });
     expect(registration).toMatchObject({ state: 'compensated' });
-  },
-};
-
-const undoFirst: Guarantee = {
-  says: 'promise 5: an undo that comes before its do leaves a tombstone, and the late do is refused',
-  check: async ({ scene }) => {
-    const saga = freshSaga();
-    const payload = { orderId: 'stray', items: [{ sku: 'book', quantity: 1 }] };
-    const before = await scene.inbox('inventory');
-    const counted = async (outcome: string): Promise<void> =>
-      eventually(async () => {
-        expect((await scene.inbox('inventory'))[outcome]).toBe((before[outcome] ?? 0) + 1);
-      });
-    await scene.copier.send(strayOf(inventory.release.type, saga, { action: 'undo', payload }));
-    await counted('nothing-to-undo');
-    await scene.copier.send(strayOf(inventory.deduct.type, saga, { payload }));
-    await counted('tombstone');
-    const { rows } = await scene.run.databases.inventory.query(
-      `select action, status, (select count(*)::int from inventory.movement m where m.saga_id = i.saga_id) as movements
-         from inventory.inbox i where saga_id = $1 order by action`,
-      [saga],
-    );
-    expect(rows).toEqual([
-      { action: 'do', status: 'tombstone', movements: 0 },
-      { action: 'undo', status: 'applied', movements: 0 },
-    ]);
   },
 };

@@ -1,7 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type { IncomingMessage } from '../../../src/brokers/broker.js';
 import { STRUCTURED_TYPE } from '../../../src/brokers/cloud-event.js';
-import { accounts } from '../../../src/messages/index.js';
 import { DEAD_HEADERS, deadLettersOf } from '../../../src/participant/dead-letters.js';
 import { eventually } from '../eventually.js';
 import type { Guarantee } from './guarantee.js';
@@ -11,23 +10,8 @@ import type { Scene } from './stand.js';
 
 /** What no retry can help. */
 export function poisonGuarantees(): readonly Guarantee[] {
-  return [brokenContract, unreadable, tooLarge];
+  return [unreadable, tooLarge];
 }
-
-const brokenContract: Guarantee = {
-  says: 'a payload that breaks its contract is refused for good, and nothing is applied',
-  check: async ({ scene }) => {
-    const saga = freshSaga();
-    await scene.copier.send(strayOf(accounts.debit.type, saga, { payload: { amount: 'much' } }));
-    await eventually(async () => {
-      const { rows } = await scene.run.databases.accounts.query(
-        `select status, reason ->> 'code' as code from accounts.inbox where saga_id = $1`,
-        [saga],
-      );
-      expect(rows).toEqual([{ status: 'rejected', code: 'invalid-payload' }]);
-    });
-  },
-};
 
 const unreadable: Guarantee = {
   says: 'what cannot be read is kept as a dead letter with reason and original, and holds nobody up',
