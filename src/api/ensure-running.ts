@@ -14,10 +14,12 @@ export interface Needed {
 }
 
 /**
- * A workflow task that was tried so often does not succeed by being tried again: code that throws, or a history that does not replay and
- * whose first attempt nobody could end (see `workflowFailureErrorTypes` in worker.ts). With Temporal's 10 s for each it takes minutes.
+ * A workflow task that has come to this attempt does not succeed by being tried again: code that throws, or a history that does not replay
+ * and whose first attempt nobody could end (see `workflowFailureErrorTypes` in worker.ts). It begins after 45 s: Temporal gives the first
+ * three attempts 10 s each and every later one more, so that the tenth begins after seven minutes (`getStartToCloseTimeout` of its
+ * workflow_task_state_machine.go).
  */
-const MOST_ATTEMPTS = 10;
+const HOPELESS_ATTEMPT = 5;
 
 /**
  * Makes sure that a workflow runs, and that it can: all that it knows is in the ledger, from which another goes on.
@@ -30,7 +32,7 @@ export async function ensureRunning(needed: Needed): Promise<'started' | 'runnin
   const { status, runId, raw } = await withDeadline(client, () => client.workflow.getHandle(workflowId).describe());
   const isRunning = status.name === 'RUNNING';
   const attempt = raw.pendingWorkflowTask?.attempt ?? 0;
-  if (isRunning && attempt < MOST_ATTEMPTS) return 'running';
+  if (isRunning && attempt < HOPELESS_ATTEMPT) return 'running';
   if (!(await isOpen())) return 'settled';
   logger.warn(
     { workflowId, runId, status: status.name, attempt },
@@ -38,7 +40,7 @@ export async function ensureRunning(needed: Needed): Promise<'started' | 'runnin
   );
   if (isRunning)
     await withDeadline(client, () =>
-      client.workflow.getHandle(workflowId, runId).terminate(`${attempt} attempts of its task failed`),
+      client.workflow.getHandle(workflowId, runId).terminate(`its task has come to attempt ${attempt}`),
     );
   await start('ALLOW_DUPLICATE');
   return 'started';

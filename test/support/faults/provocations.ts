@@ -13,20 +13,24 @@ async function rest(run: Run, expected: Expectations = {}): Promise<Expectations
   return expected;
 }
 
-/** Waits for a row, e.g. of an effect that a participant has applied. */
-async function untilRow(run: Run, database: keyof Run['databases'], sql: string): Promise<void> {
+/**
+ * Waits for rows, e.g. of an effect that a participant has applied.
+ *
+ * @param least @default 1
+ */
+export async function untilRows(run: Run, database: keyof Run['databases'], sql: string, least = 1): Promise<void> {
   await eventually(async () => {
     const { rowCount } = await run.databases[database].query(sql);
-    if (rowCount === 0) throw new Error(`no row: ${sql}`);
+    if (rowCount! < least) throw new Error(`${rowCount} of ${least} rows: ${sql}`);
   });
 }
 
 const untilState = (run: Run, state: string): Promise<void> =>
-  untilRow(run, 'settle', `select from settle.saga where state = '${state}'`);
+  untilRows(run, 'settle', `select from settle.saga where state = '${state}'`);
 
 /** Waits until a participant has applied an effect. */
 export function untilApplied(run: Run, database: 'inventory' | 'accounts', action = 'do'): Promise<void> {
-  return untilRow(run, database, `select from journal.effect where action = '${action}'`);
+  return untilRows(run, database, `select from journal.effect where action = '${action}'`);
 }
 
 /** Some orders, and nothing goes wrong but what is in their nature. */

@@ -48,7 +48,10 @@ function describeRun(info: WorkflowExecutionInfo, history: History): WorkflowRun
   const events = history.events ?? [];
   const completed = events.find((event) => event.workflowExecutionCompletedEventAttributes);
   const payload = completed?.workflowExecutionCompletedEventAttributes?.result?.payloads?.[0]?.data;
-  const result = payload ? (JSON.parse(Buffer.from(payload).toString('utf8')) as { outcome?: string }) : undefined;
+  // a workflow that returns nothing has one without data
+  const result = payload?.length
+    ? (JSON.parse(Buffer.from(payload).toString('utf8')) as { outcome?: string })
+    : undefined;
   const failedTasks = events.flatMap(({ workflowTaskFailedEventAttributes: failed }) =>
     failed && OUR_FAULT.has(failed.cause ?? 0) ? (failed.failure?.message ?? 'without a message') : [],
   );
