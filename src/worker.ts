@@ -74,7 +74,7 @@ export interface WorkerDependencies {
 export interface RunningWorker {
   /** Rejects when the worker fails for good; then the process should end. */
   readonly finished: Promise<void>;
-  /** Takes no new work, finishes what is under way, 10 s at the most. */
+  /** Takes no new work, finishes what is under way, 10 s at the most, then the answers that brokers bring. */
   stop(): Promise<void>;
 }
 

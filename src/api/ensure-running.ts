@@ -14,10 +14,11 @@ export interface Needed {
 }
 
 /**
- * A workflow task that has come to this attempt does not succeed by being tried again: code that throws, or a history that does not replay
- * and whose first attempt nobody could end (see `workflowFailureErrorTypes` in worker.ts). It begins after 45 s: Temporal gives the first
- * three attempts 10 s each and every later one more, so that the tenth begins after seven minutes (`getStartToCloseTimeout` of its
- * workflow_task_state_machine.go).
+ * A workflow whose task has come to this attempt makes room for another. Most often its code throws, or its history does not replay and
+ * nobody could end it at the first attempt (see `workflowFailureErrorTypes` in worker.ts): then no further attempt helps. Where workers or
+ * Temporal have been too slow one would have; then the ledger is driven once more for nothing, and nothing is done twice. It begins 35 s
+ * after an attempt that failed at once, 45 s after one that timed out: Temporal gives the first three 10 s each and every later one more,
+ * so that the tenth begins after seven minutes (`getStartToCloseTimeout` of its workflow_task_state_machine.go).
  */
 const HOPELESS_ATTEMPT = 5;
 

@@ -3,7 +3,7 @@ import { defineSearchAttributeKey, SearchAttributeType, TypedSearchAttributes } 
 import type { Logger } from 'pino';
 import type { DueHalfMessage } from '../db/half-messages.js';
 import type { HalfMessageStart } from '../saga/half-message.js';
-import { withDeadline } from './deadline.js';
+import { tellUnlessGone, withDeadline } from './deadline.js';
 import { ensureRunning } from './ensure-running.js';
 import { createStartLine } from './start-line.js';
 
@@ -28,10 +28,10 @@ export interface HalfMessageStarterOptions {
   readonly logger: Logger;
 }
 
-type ReusePolicy = NonNullable<WorkflowStartOptions['workflowIdReusePolicy']>;
-
 /** The name that the workflow function is exported under. */
 const WORKFLOW = 'halfMessage';
+/** The signal that tells its verdict. */
+const VERDICT = 'verdict';
 
 const TYPE = defineSearchAttributeKey('SettleSagaType', SearchAttributeType.KEYWORD);
 const STATE = defineSearchAttributeKey('SettleState', SearchAttributeType.KEYWORD);
@@ -45,29 +45,50 @@ export function createHalfMessageStarter(options: HalfMessageStarterOptions): Ha
   return {
     stop: line.drain,
     tellSoon: (message) => {
-      line.add(() => tell(options, message, 'REJECT_DUPLICATE'));
+      line.add(() => tell(options, message));
     },
-    ensureRunning: (message, isOpen) =>
-      ensureRunning({
-        ...{ client, workflowId: message.messageId, isOpen, logger },
-        start: (reuse) => tell(options, message, reuse),
-      }),
+    ensureRunning: async (message, isOpen) => {
+      const { messageId: workflowId, verdict, isTold } = message;
+      const result = await ensureRunning({
+        ...{ client, workflowId, isOpen, logger },
+        start: (workflowIdReusePolicy) => begin(options, message, { workflowIdReusePolicy }),
+      });
+      // one that was started just now has it from the start
+      if (result === 'running' && verdict && !isTold)
+        await tellUnlessGone(client, () => client.workflow.getHandle(workflowId).signal(VERDICT, verdict));
+      return result;
+    },
   };
 }
 
-/** Starts a workflow, or signals the one that runs when there is something to say; false when it did neither. */
-async function tell(
+type Reuse = Pick<WorkflowStartOptions, 'workflowIdReusePolicy'>;
+
+/** Starts a workflow; false when there is one with its id already. */
+function begin(
   { client, taskQueue }: HalfMessageStarterOptions,
-  message: HalfMessageStart & { readonly isTold?: boolean },
-  workflowIdReusePolicy: ReusePolicy,
+  message: HalfMessageStart,
+  reuse: Reuse,
 ): Promise<boolean> {
+  const options = { ...optionsOf(taskQueue, message), ...reuse, workflowIdConflictPolicy: 'FAIL' } as const;
+  return unlessThere(withDeadline(client, () => client.workflow.start(WORKFLOW, options)));
+}
+
+/** Starts a workflow or, where there is something to say, signals the one that runs: in one call. */
+function tell(options: HalfMessageStarterOptions, message: HalfMessageStart): Promise<boolean> {
+  const { client, taskQueue } = options;
+  const { verdict } = message;
+  const reuse = { workflowIdReusePolicy: 'REJECT_DUPLICATE' } as const;
+  if (!verdict) return begin(options, message, reuse);
+  const told = { ...optionsOf(taskQueue, message), ...reuse, signal: VERDICT, signalArgs: [verdict] };
+  return unlessThere(withDeadline(client, () => client.workflow.signalWithStart(WORKFLOW, told)));
+}
+
+function optionsOf(taskQueue: string, message: HalfMessageStart): { args: [HalfMessageStart] } & WorkflowStartOptions {
   const { messageId, tenantId, type, plan, preparedAtMs, verdict } = message;
-  const start: HalfMessageStart = { messageId, tenantId, type, plan, preparedAtMs, verdict };
-  const options = {
+  return {
     workflowId: messageId,
     taskQueue,
-    args: [start],
-    workflowIdReusePolicy,
+    args: [{ messageId, tenantId, type, plan, preparedAtMs, verdict }],
     staticSummary: type,
     typedSearchAttributes: new TypedSearchAttributes([
       { key: TYPE, value: 'half-message' },
@@ -76,12 +97,11 @@ async function tell(
       { key: TENANT, value: tenantId },
     ]),
   };
+}
+
+async function unlessThere(starting: Promise<unknown>): Promise<boolean> {
   try {
-    await withDeadline<unknown>(client, () =>
-      verdict && !message.isTold
-        ? client.workflow.signalWithStart(WORKFLOW, { ...options, signal: 'verdict', signalArgs: [verdict] })
-        : client.workflow.start(WORKFLOW, { ...options, workflowIdConflictPolicy: 'FAIL' }),
-    );
+    await starting;
     return true;
   } catch (error) {
     if (error instanceof WorkflowExecutionAlreadyStartedError) return false;

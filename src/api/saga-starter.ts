@@ -10,7 +10,7 @@ import type { AcceptedSaga } from '../db/saga-store.js';
 import { startOf } from '../db/saga-store.js';
 import type { Reason } from '../saga/errors.js';
 import type { Operation, OperationAnswer } from '../saga/operator.js';
-import { withDeadline } from './deadline.js';
+import { tellUnlessGone, withDeadline } from './deadline.js';
 import { ensureRunning } from './ensure-running.js';
 import { createStartLine } from './start-line.js';
 
@@ -75,8 +75,9 @@ export function createSagaStarter(options: StarterOptions): SagaStarter {
         ...{ client, workflowId: saga.id, isOpen, logger: options.logger },
         start: (reuse) => start(options, saga, reuse),
       }),
-    signalCancel: (sagaId, reason) => signal(client, () => client.workflow.getHandle(sagaId).signal('cancel', reason)),
-    signalNews: (sagaId) => signal(client, () => client.workflow.getHandle(sagaId).signal('news')),
+    signalCancel: (sagaId, reason) =>
+      tellUnlessGone(client, () => client.workflow.getHandle(sagaId).signal('cancel', reason)),
+    signalNews: (sagaId) => tellUnlessGone(client, () => client.workflow.getHandle(sagaId).signal('news')),
     operate: async (workflowId, operation) => {
       const handle = client.workflow.getHandle(workflowId);
       const args: [Operation] = [operation];
@@ -127,14 +128,5 @@ async function start(
   } catch (error) {
     if (error instanceof WorkflowExecutionAlreadyStartedError) return false;
     throw error;
-  }
-}
-
-/** A workflow that is gone needs not be told: whatever takes its place looks in the ledger. */
-async function signal(client: Client, say: () => Promise<void>): Promise<void> {
-  try {
-    await withDeadline(client, say);
-  } catch (error) {
-    if (!(error instanceof WorkflowNotFoundError)) throw error;
   }
 }

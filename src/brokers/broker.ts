@@ -119,8 +119,8 @@ export interface Consumption {
   /** Resolves once messages can come: the broker knows of this consumer. */
   readonly ready: Promise<void>;
   /**
-   * Takes nothing new, waits for what is being handled and acknowledges it; what was not begun goes back. Over RocketMQ what its broker has
-   * been asked for comes still, and is handled: up to 5 s when there is nothing.
+   * Takes nothing new, waits for what is being handled and acknowledges it; what was not begun goes back. RocketMQ cannot be told that
+   * nothing is wanted any more: what it gives to the call that is open, for 5 s at the most, is handled too.
    */
   stop(): Promise<void>;
 }

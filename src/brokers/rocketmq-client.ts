@@ -75,7 +75,7 @@ const CHANNEL = {
 
 /**
  * Makes a client of the stubs that rocketmq-client-nodejs brings; connects with the first call, and again whenever it must.
- * Its producers and consumers are left aside: they cannot be shut down while the server is away, nor stopped while they wait for messages.
+ * Its producers and consumers are left aside: they cannot be shut down while the server is away.
  *
  * @param address `host:port` of a proxy
  */

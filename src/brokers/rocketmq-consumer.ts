@@ -39,7 +39,7 @@ const LEAST_ATTEMPTS = 1_000;
 
 /**
  * Consumes by receiving (POP): a message is hidden while it is in hand, acknowledged one by one, and a consumer that dies lets it go.
- * Stopping one waits for the call that it has open, 5 s at the most where nothing comes, and handles what that one brings.
+ * Stopping one waits for the call that it has open, 5 s where nothing comes and 8 s where nobody answers, and handles what that one brings.
  */
 export function consume(context: RocketMqContext, subscription: Subscription): Consumption {
   const { client } = context;
@@ -108,11 +108,16 @@ function createReceiver({ context, subscription, session, hand, signal }: Receiv
     // what follows a message of its key must be in hand before that one can fail, or it would overtake it
     const batch: Message[] = [];
     // not cancelled when it stops: the proxy would still give the next message to this call, and hide it from the others for 15 s and more
-    await read(context.client.receive(request, call), (raw) => {
-      if (subscription.ordered === true) batch.push(raw);
-      else hand.take(raw, brokerOf(queue));
-    });
-    for (const raw of batch) hand.take(raw, brokerOf(queue));
+    const take = (raw: Message): void => hand.take(raw, brokerOf(queue));
+    try {
+      await read(context.client.receive(request, call), (raw) => {
+        if (subscription.ordered === true) batch.push(raw);
+        else take(raw);
+      });
+    } finally {
+      // those of a call that has broken in its midst are ours too
+      batch.forEach(take);
+    }
   };
   return async ({ onReady, onAnswer }) => {
     const settings = await Promise.race([session.settings(), aborted]);

@@ -11,7 +11,10 @@ export interface Hand {
   take(raw: Message, share: string): void;
   /** How many more it takes, at least one: waits for it. Zero once it is stopped. */
   room(share: string, limit: number): Promise<number>;
-  /** Asks for nothing more, and begins only what comes from now on, for which the broker was asked before: it would take seconds to go back. */
+  /**
+   * Asks for nothing more. What comes still, for which the broker was asked before, is begun, as it would take seconds to come again;
+   * what has been waiting for its turn goes back, and so does everything that is not begun within some seconds.
+   */
   stop(): void;
   /** Resolves once nothing is in hand. */
   empty(): Promise<void>;
@@ -26,6 +29,8 @@ export interface HandOptions {
 /** After the first rejection; doubles with each. */
 const FIRST_BACK_MS = 1_000;
 const LAST_BACK_MS = 30_000;
+/** After it has been stopped: a call that is open brings nothing later, and what it brings may have to wait for its turn. */
+const BEGINS_MS = 8_000;
 
 export function createHand({ client, clientId, subscription }: HandOptions): Hand {
   const { group, ordered = false, handle, onTrouble } = subscription;
@@ -34,23 +39,20 @@ export function createHand({ client, clientId, subscription }: HandOptions): Han
   // their key has been given back before them: they must not overtake it
   const overtaking = new Set<Delivery>();
   const lanes = createLanes();
-  let isStopped = false;
-  let changed = createSignal();
-  const tell = (): void => {
-    const { fire } = changed;
-    // a signal that has fired would let whoever waits again spin, and nothing else would ever run
-    changed = createSignal();
-    fire();
-  };
+  let stoppedAtMs = Infinity;
+  const changed = createSignal();
   const count = (share: string, by: number): void => {
     counts.set(share, (counts.get(share) ?? 0) + by);
-    if (by < 0) tell();
+    if (by < 0) changed.fire();
   };
   const holdBack = ({ message: { key } }: Delivery): void => {
     for (const other of ordered ? held : []) if (other.message.key === key) overtaking.add(other);
   };
-  const process = async (delivery: Delivery, isLate: boolean): Promise<void> => {
-    if ((isStopped && !isLate) || overtaking.has(delivery)) return delivery.giveBack(FIRST_BACK_MS);
+  const isStopped = (): boolean => stoppedAtMs < Infinity;
+  const process = async (delivery: Delivery, cameAfterwards: boolean): Promise<void> => {
+    const isOver = isStopped() && (!cameAfterwards || Date.now() > stoppedAtMs + BEGINS_MS);
+    if (isOver) holdBack(delivery);
+    if (isOver || overtaking.has(delivery)) return delivery.giveBack(FIRST_BACK_MS);
     try {
       await handle(delivery.message);
     } catch {
@@ -63,10 +65,10 @@ export function createHand({ client, clientId, subscription }: HandOptions): Han
     take: (raw, share) => {
       const delivery = takeDelivery({ client, clientId, group, isOrdered: ordered, onTrouble }, raw);
       const { key } = delivery.message;
-      const isLate = isStopped;
+      const cameAfterwards = isStopped();
       held.add(delivery);
       count(share, 1);
-      const work = (): Promise<void> => process(delivery, isLate);
+      const work = (): Promise<void> => process(delivery, cameAfterwards);
       void (ordered && key !== undefined ? lanes.run(key, work) : work()).finally(() => {
         held.delete(delivery);
         overtaking.delete(delivery);
@@ -74,12 +76,12 @@ export function createHand({ client, clientId, subscription }: HandOptions): Han
       });
     },
     room: async (share, limit) => {
-      while (!isStopped && (counts.get(share) ?? 0) >= limit) await changed.fired;
-      return isStopped ? 0 : limit - (counts.get(share) ?? 0);
+      while (!isStopped() && (counts.get(share) ?? 0) >= limit) await changed.fired;
+      return isStopped() ? 0 : limit - (counts.get(share) ?? 0);
     },
     stop: () => {
-      isStopped = true;
-      tell();
+      stoppedAtMs = Math.min(stoppedAtMs, Date.now());
+      changed.fire();
     },
     empty: async () => {
       while (held.size > 0) await changed.fired;
@@ -87,13 +89,27 @@ export function createHand({ client, clientId, subscription }: HandOptions): Han
   };
 }
 
+/** Tells those who wait, again and again. */
 interface Signal {
+  /** Resolves when it fires the next time. */
   readonly fired: Promise<void>;
   readonly fire: () => void;
 }
 
 function createSignal(): Signal {
-  let fire!: () => void;
-  const fired = new Promise<void>((resolve) => (fire = resolve));
-  return { fired, fire };
+  let resolve!: () => void;
+  let fired: Promise<void>;
+  // one that stayed fired would let whoever waits again spin, and nothing else would ever run
+  const arm = (): void => void (fired = new Promise((fire) => (resolve = fire)));
+  arm();
+  return {
+    get fired() {
+      return fired;
+    },
+    fire: () => {
+      const fire = resolve;
+      arm();
+      fire();
+    },
+  };
 }

@@ -126,7 +126,7 @@ export async function decideHalfMessage(
                   state = case $3 when 'committed' then 'confirmed' else 'rolled-back' end,
                   finished_at = case $3 when 'rolled-back' then clock_timestamp() end,
                   due_at = case $3 when 'committed' then clock_timestamp() + interval '${START_GRACE}' end,
-                  park_reason = null
+                  park_reason = null, scans = 0
             where id = $1 and tenant_id = $2 and verdict is null
             returning ${DECIDED_COLUMNS}`,
     values: [messageId, tenantId, verdict, by],

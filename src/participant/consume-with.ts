@@ -47,7 +47,7 @@ export interface RunningConsumer {
   readonly ready: Promise<void>;
   /**
    * Takes nothing new, finishes what is under way and acknowledges it, gives the rest back, those that wait for another attempt too.
-   * Stopping twice is stopping once.
+   * What its broker still brings, as RocketMQ does for some seconds, has one attempt. Stopping twice is stopping once.
    */
   stop(): Promise<void>;
 }
@@ -78,7 +78,7 @@ export function consumeWith(options: ConsumeWithOptions): RunningConsumer {
       options.logger?.error({ err: error }, `'${parts.participant.consumer}' does not consume`);
   });
   let stopped: Promise<void> | undefined;
-  return { ready, stop: () => (stopped ??= stop(stopping, started)) };
+  return { ready, stop: () => (stopped ??= stopAll(stopping, started)) };
 }
 
 /** @throws TypeError that names the setting which makes no sense */
@@ -122,9 +122,11 @@ async function start(options: ConsumeWithOptions, { from, parts }: Source): Prom
   if (signal.aborted) throw new StoppingError('the consumer is stopping');
   const lanes = createLanes();
   const handle = async (incoming: IncomingMessage): Promise<void> => {
+    // not when its turn in its lane comes: one before it may have gone back by then
+    const hasOneAttempt = signal.aborted;
     metrics?.addInFlight(from, 1);
     try {
-      await lanes.run(ordered ? incoming.key : undefined, () => settleIncoming(parts, incoming));
+      await lanes.run(ordered ? incoming.key : undefined, () => settleIncoming(parts, incoming, hasOneAttempt));
     } catch (error) {
       // rejects when it is stopped meanwhile: the message goes back either way
       if (!(error instanceof StoppingError)) await pause(backoffMs(GIVE_BACK_AFTER_FAILURES), signal);
@@ -159,8 +161,13 @@ async function declare(
   }
 }
 
-async function stop(stopping: AbortController, started: readonly Promise<Consumption>[]): Promise<void> {
+async function stopAll(stopping: AbortController, started: readonly Promise<Consumption>[]): Promise<void> {
   stopping.abort();
-  const consumptions = await Promise.allSettled(started);
-  await Promise.all(consumptions.flatMap((each) => (each.status === 'fulfilled' ? [each.value.stop()] : [])));
+  // what has not started has nothing to stop
+  const stop = (each: Promise<Consumption>): Promise<void> =>
+    each.then(
+      (consumption) => consumption.stop(),
+      () => undefined,
+    );
+  await Promise.all(started.map(stop));
 }

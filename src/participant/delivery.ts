@@ -39,8 +39,8 @@ interface Delivery {
   readonly incoming: IncomingMessage;
   readonly message: Message;
   readonly target: ReplyTarget | undefined;
-  /** It came when the consumer was stopping already, as its broker could not keep it: it has one attempt before it goes back. */
-  readonly isLate: boolean;
+  /** The consumer was stopping when it came: it is begun all the same, and goes back if that fails. */
+  readonly hasOneAttempt: boolean;
   /** Whether the attempts before this delivery have been looked at. */
   isChecked: boolean;
   /** Whether there may be a record of attempts to remove. */
@@ -73,9 +73,14 @@ const MAX_HOLD_MS = 300_000;
  *    └─ unreadable, unknown type, wrong action ──▶ dead letter stored ──▶ rejection confirmed ──▶ acknowledged
  * ```
  *
+ * @param hasOneAttempt whether it came when the consumer was stopping already
  * @throws Error when it must come again: the consumer stops, or the broker confirmed nothing
  */
-export async function settleIncoming(parts: DeliveryParts, incoming: IncomingMessage): Promise<void> {
+export async function settleIncoming(
+  parts: DeliveryParts,
+  incoming: IncomingMessage,
+  hasOneAttempt: boolean,
+): Promise<void> {
   const reading = readBrokerMessage(incoming, parts.publishing.broker.attributePrefix);
   const { target, message } = reading;
   if (!message) {
@@ -83,8 +88,8 @@ export async function settleIncoming(parts: DeliveryParts, incoming: IncomingMes
     await conclude(parts, { incoming, target }, dead({ code, message: detail }));
     return;
   }
-  const isLate = parts.publishing.signal.aborted;
-  const delivery: Delivery = { incoming, message, target, isLate, isChecked: false, isOnRecord: false, refusals: 0 };
+  const progress = { isChecked: false, isOnRecord: false, refusals: 0 };
+  const delivery: Delivery = { incoming, message, target, hasOneAttempt, ...progress };
   const end = await runToEnd(parts, delivery);
   // before the reply: one that cannot be given must not make what is applied look like poison
   if (end.kind !== 'dead' && mayBeOnRecord(delivery)) await forget(parts, message);
@@ -145,8 +150,8 @@ async function attempt(parts: DeliveryParts, delivery: Delivery): Promise<End> {
   return { kind: 'answered', answer: await parts.participant.deliver(delivery.message) };
 }
 
-function checkStopping({ publishing }: DeliveryParts, { isLate }: Delivery): void {
-  if (publishing.signal.aborted && !isLate) throw new StoppingError('the consumer is stopping');
+function checkStopping({ publishing }: DeliveryParts, { hasOneAttempt }: Delivery): void {
+  if (publishing.signal.aborted && !hasOneAttempt) throw new StoppingError('the consumer is stopping');
 }
 
 /** What a failed attempt comes to. */

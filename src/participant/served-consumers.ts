@@ -1,8 +1,9 @@
 import type pg from 'pg';
 import type { Registry } from 'prom-client';
+import type { Broker } from '../brokers/broker.js';
 import { openBroker } from '../brokers/open-broker.js';
 import { createAttemptCounter } from './attempts.js';
-import { consumeWith, type ConsumeSettings } from './consume-with.js';
+import { consumeWith, type ConsumeSettings, type RunningConsumer } from './consume-with.js';
 import type { ConsumerTransport } from './consumer.js';
 import { createConsumerMetrics } from './consumer-metrics.js';
 import type { Participant } from './participant.js';
@@ -34,18 +35,18 @@ export async function startConsumers(
   if (consumers.length === 0) return { stop: () => Promise.resolve() };
   const attempts = createAttemptCounter(pool, { consumer: participant.consumer, schema });
   const metrics = createConsumerMetrics(registry);
-  // each consumer before its broker
-  const stops: (() => Promise<void>)[] = [];
+  const brokers: Broker[] = [];
+  const running: RunningConsumer[] = [];
   const stop = async (): Promise<void> => {
-    for (const each of stops) await each();
+    await Promise.all(running.map((consumer) => consumer.stop()));
+    await Promise.all(brokers.map((broker) => broker.close()));
   };
   try {
     for (const { transport, ...settings } of consumers) {
       const isOurs = !('subscribe' in transport);
       const broker = isOurs ? await openBroker(transport.name, transport.url) : transport;
-      stops.unshift(() => (isOurs ? broker.close() : Promise.resolve()));
-      const consumer = consumeWith({ logger, ...settings, broker, participant, attempts, metrics });
-      stops.unshift(() => consumer.stop());
+      if (isOurs) brokers.push(broker);
+      running.push(consumeWith({ logger, ...settings, broker, participant, attempts, metrics }));
     }
   } catch (error) {
     await stop();

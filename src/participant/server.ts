@@ -39,7 +39,7 @@ export interface ServeOptions {
 export interface ParticipantServer {
   /** Where it listens, e.g. `http://127.0.0.1:3001`. */
   readonly url: string;
-  /** Takes nothing new, finishes what is under way (10 s at the most), closes the database connections. */
+  /** Takes nothing new, finishes what is under way (over HTTP for 10 s at the most), closes the database connections. */
   stop(): Promise<void>;
 }
 

@@ -1,12 +1,22 @@
 import { WorkflowExecutionAlreadyStartedError, type Client, type WorkflowStartOptions } from '@temporalio/client';
 import { pino } from 'pino';
+import { createHalfMessageStarter, type HalfMessageStarter } from '../../src/api/half-message-starter.js';
 import { createSagaStarter, type SagaStarter, type StartableSaga } from '../../src/api/saga-starter.js';
+import type { DueHalfMessage } from '../../src/db/half-messages.js';
 
+const HALF = {
+  messageId: 'msg_1',
+  tenantId: 'default',
+  type: 'note',
+  verdict: 'committed',
+  isTold: false,
+} as DueHalfMessage;
 const SAGA = { id: 'sg_1', type: 'place-order', businessKey: 'o-1', tenantId: 'default' } as StartableSaga;
 
 /** A starter, and what it asks of a Temporal that has a workflow of that id in such a state, or none. */
 function starterBeside(found?: { readonly status: string; readonly attempt?: number }): {
   readonly starter: SagaStarter;
+  readonly halves: HalfMessageStarter;
   readonly asked: (Partial<WorkflowStartOptions> | string)[];
 } {
   const asked: (Partial<WorkflowStartOptions> | string)[] = [];
@@ -23,14 +33,16 @@ function starterBeside(found?: { readonly status: string; readonly attempt?: num
         describe: () =>
           Promise.resolve({ status: { name: found?.status }, runId: 'run-1', raw: { pendingWorkflowTask } }),
         terminate: () => Promise.resolve(asked.push(`terminate ${runId}`)),
+        signal: (name: string, said: string) => Promise.resolve(asked.push(`${name} ${said}`)),
       }),
     },
   } as unknown as Client;
-  const starter = createSagaStarter({
-    ...{ client, taskQueue: 'settle', workflowOf: () => 'placeOrder', sharesConnection: true },
-    logger: pino({ level: 'silent' }),
-  });
-  return { starter, asked };
+  const common = { client, taskQueue: 'settle', logger: pino({ level: 'silent' }) };
+  return {
+    starter: createSagaStarter({ ...common, workflowOf: () => 'placeOrder', sharesConnection: true }),
+    halves: createHalfMessageStarter(common),
+    asked,
+  };
 }
 
 const open = (): Promise<boolean> => Promise.resolve(true);
@@ -72,4 +84,14 @@ test('of a saga that has settled no workflow is ended or started', async () => {
     expect(await starter.ensureRunning(SAGA, settled)).toBe('settled');
     expect(asked).toEqual([]);
   }
+});
+
+test('a half message whose workflow runs is told its verdict while it may not have heard of it; one that cannot go on makes room', async () => {
+  const running = starterBeside({ status: 'RUNNING', attempt: 1 });
+  expect(await running.halves.ensureRunning(HALF, open)).toBe('running');
+  expect(await running.halves.ensureRunning({ ...HALF, isTold: true }, open)).toBe('running');
+  expect(running.asked).toEqual(['verdict committed']);
+  const failing = starterBeside({ status: 'RUNNING', attempt: 5 });
+  expect(await failing.halves.ensureRunning(HALF, open)).toBe('started');
+  expect(failing.asked).toEqual(['terminate run-1', expect.objectContaining(ANEW)]);
 });
