@@ -26,7 +26,7 @@ const HELP = `node dist/src/main.js <command>
   --verbose      with dev: how long the start took, and the memory of everything at rest
   --help
 
-Settings come from the environment; the README lists them.`;
+Settings come from the environment; src/settings.md lists them.`;
 
 /** Roles by command. */
 const ROLES: Readonly<Record<string, readonly Role[]>> = {

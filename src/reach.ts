@@ -1,29 +1,37 @@
 import pg from 'pg';
+import { hasTable } from './db/has-table.js';
 
 /** Long enough for a slow network, short enough that a wrong address is noticed. */
 export const CONNECT_MS = 5_000;
 
 /**
- * Makes sure that a database answers.
+ * Makes sure that a database answers and, where a table is named, has been prepared.
  *
  * @throws Error, one line, with the name of its setting and its address, never its password
  */
-export async function checkDatabase(setting: string, url: string): Promise<void> {
+export async function checkDatabase(setting: string, url: string, table?: string): Promise<void> {
   const client = new pg.Client({
     connectionString: url,
     connectionTimeoutMillis: CONNECT_MS,
     application_name: 'settle-check',
   });
   client.on('error', () => undefined);
+  const { hostname, port, pathname } = new URL(url);
+  const where = `PostgreSQL at ${hostname}:${port === '' ? 5432 : port}${pathname} (${setting})`;
   try {
     await client.connect();
+    if (table !== undefined && !(await hasTable(client, table)))
+      throw new UnpreparedError(`${where} has no '${table}'; run the command 'migrate' first`);
   } catch (cause) {
-    const { hostname, port, pathname } = new URL(url);
-    const where = `PostgreSQL at ${hostname}:${port === '' ? 5432 : port}${pathname}`;
-    throw new Error(`${where} (${setting}) cannot be reached: ${reasonOf(cause)}`, { cause });
+    if (cause instanceof UnpreparedError) throw cause;
+    throw new Error(`${where} cannot be reached: ${reasonOf(cause)}`, { cause });
   } finally {
     await client.end().catch(() => undefined);
   }
+}
+
+class UnpreparedError extends Error {
+  override readonly name = 'UnpreparedError';
 }
 
 /** The first line of the innermost reason: the outer ones only say that connecting failed, or nothing at all. */

@@ -16,11 +16,11 @@ export interface Needed {
 /**
  * A workflow whose task has come to this attempt makes room for another. Most often its code throws, or its history does not replay and
  * nobody could end it at the first attempt (see `workflowFailureErrorTypes` in worker.ts): then no further attempt helps. Where workers or
- * Temporal have been too slow one would have; then the ledger is driven once more for nothing, and nothing is done twice. It begins 35 s
- * after an attempt that failed at once, 45 s after one that timed out: Temporal gives the first three 10 s each and every later one more,
- * so that the tenth begins after seven minutes (`getStartToCloseTimeout` of its workflow_task_state_machine.go).
+ * Temporal have been too slow one would have; then the ledger is driven once more for nothing, and nothing is done twice. It begins after
+ * seven minutes, as Temporal gives the first three attempts 10 s each and every later one more (`getStartToCloseTimeout` of its
+ * workflow_task_state_machine.go). The fifth, after 45 s, would be too soon: workers that are killed again and again come to that.
  */
-const HOPELESS_ATTEMPT = 5;
+const HOPELESS_ATTEMPT = 10;
 
 /**
  * Makes sure that a workflow runs, and that it can: all that it knows is in the ledger, from which another goes on.

@@ -22,7 +22,7 @@ export interface Producer {
 
 /** The producer's side: API, worker, or both on one connection, so that a workflow starts on the worker at hand. */
 export async function addProducer({ config, roles, logger, wrap }: RolesOptions, stops: Stop[]): Promise<Producer> {
-  await checkDatabase('DATABASE_URL', config.databaseUrl!);
+  await checkDatabase('DATABASE_URL', config.databaseUrl!, 'settle.saga');
   const { pool, doorPool } = openPools(config.databaseUrl!, logger);
   stops.unshift(() => Promise.all([pool.end(), doorPool.end()]));
   const hasWorker = roles.includes('worker');

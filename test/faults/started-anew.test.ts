@@ -51,6 +51,15 @@ const WITHOUT_THE_SETTING: Mutation = {
   replace: '',
 };
 
+const SOONER_ATTEMPT = 5;
+
+/** This release, but for the seven minutes that ten attempts take. */
+const SOONER: Mutation = {
+  file: 'src/api/ensure-running.js',
+  find: 'const HOPELESS_ATTEMPT = 10;',
+  replace: `const HOPELESS_ATTEMPT = ${SOONER_ATTEMPT};`,
+};
+
 test('sagas that run, compensate and are parked, a half message, an outbox message and a repair are started anew and end as they should', async () => {
   const before = await faults.mutate(OTHER_RELEASE);
   const reader = await openReader();
@@ -90,8 +99,10 @@ test('sagas that run, compensate and are parked, a half message, an outbox messa
     .finally(() => reader.close());
 });
 
-test('so is a saga whose task had failed before this release was there, once that has failed four times', async () => {
-  const [before, deaf] = [await faults.mutate([ANOTHER_WAY]), await faults.mutate([WITHOUT_THE_SETTING])];
+test('so is a saga whose task had failed before this release was there, once that has failed often enough', async () => {
+  const before = await faults.mutate([ANOTHER_WAY]);
+  const deaf = await faults.mutate([WITHOUT_THE_SETTING]);
+  const release = await faults.mutate([SOONER]);
   await faults.withRun(async (run) => {
     await Promise.all([run.start('participants'), run.start('api')]);
     run.deploy(before);
@@ -112,9 +123,9 @@ test('so is a saga whose task had failed before this release was there, once tha
     await untilTried(2);
     await run.supervisor.kill(second);
 
-    run.deploy(faults.build);
+    run.deploy(release);
     await run.start('worker');
-    await untilTried(5);
+    await untilTried(SOONER_ATTEMPT);
     await lookNow(run);
     await untilState(run, `/v1/sagas/${sagaId}`, 'completed');
     await untilRunsAre(run, sagaId, ['TERMINATED', 'COMPLETED']);

@@ -62,15 +62,15 @@ test('a workflow task has the time that Temporal gives it: one that is split doe
 });
 
 test('a workflow that runs is left alone, however its last tasks went', async () => {
-  for (const attempt of [undefined, 1, 4]) {
+  for (const attempt of [undefined, 1, 9]) {
     const { starter, asked } = starterBeside({ status: 'RUNNING', attempt });
     expect(await starter.ensureRunning(SAGA, open)).toBe('running');
     expect(asked).toEqual([]);
   }
 });
 
-test('a workflow whose task has failed four times makes room for another, and so does one that has closed', async () => {
-  const failing = starterBeside({ status: 'RUNNING', attempt: 5 });
+test('a workflow whose task has failed nine times makes room for another, and so does one that has closed', async () => {
+  const failing = starterBeside({ status: 'RUNNING', attempt: 10 });
   expect(await failing.starter.ensureRunning(SAGA, open)).toBe('started');
   expect(failing.asked).toEqual(['terminate run-1', expect.objectContaining(ANEW)]);
   const failed = starterBeside({ status: 'FAILED' });
@@ -79,7 +79,7 @@ test('a workflow whose task has failed four times makes room for another, and so
 });
 
 test('of a saga that has settled no workflow is ended or started', async () => {
-  for (const found of [{ status: 'RUNNING', attempt: 5 }, { status: 'FAILED' }]) {
+  for (const found of [{ status: 'RUNNING', attempt: 10 }, { status: 'FAILED' }]) {
     const { starter, asked } = starterBeside(found);
     expect(await starter.ensureRunning(SAGA, settled)).toBe('settled');
     expect(asked).toEqual([]);
@@ -91,7 +91,7 @@ test('a half message whose workflow runs is told its verdict while it may not ha
   expect(await running.halves.ensureRunning(HALF, open)).toBe('running');
   expect(await running.halves.ensureRunning({ ...HALF, isTold: true }, open)).toBe('running');
   expect(running.asked).toEqual(['verdict committed']);
-  const failing = starterBeside({ status: 'RUNNING', attempt: 5 });
+  const failing = starterBeside({ status: 'RUNNING', attempt: 10 });
   expect(await failing.halves.ensureRunning(HALF, open)).toBe('started');
   expect(failing.asked).toEqual(['terminate run-1', expect.objectContaining(ANEW)]);
 });
