@@ -22,7 +22,8 @@ export const SETTINGS = [
   {
     name: 'SETTLE_API_KEYS',
     secret: true,
-    description: '`key:tenant,…`: who may call the API; may be unset on a loopback `HOST` only',
+    description:
+      '`key:tenant,…`, of the tenant `default` where none is named: who may call the API; may be unset on a loopback `HOST` only',
   },
   {
     name: 'DATABASE_URL',
