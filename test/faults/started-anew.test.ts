@@ -91,7 +91,7 @@ test('sagas that run, compensate and are parked, a half message, an outbox messa
       await run.untilQuiet();
       // nothing else is wrong than that each has two runs, of which the first has failed and does not replay; others than sagas have no saga
       const sagas = [completes, compensates, parked];
-      const expected = [...sagas.flatMap((id) => [`I24 ${id}`, `I29 ${id}`, `I5 ${id}`])];
+      const expected = sagas.flatMap((id) => [`I24 ${id}`, `I29 ${id}`, `I5 ${id}`]);
       const others = [half, outbox, repair].flatMap((id) => [`I24 ${id}`, `I29 ${id}`]);
       const found = (await run.verdict()).map(({ invariant, ids }) => `${invariant} ${ids.join(' ')}`);
       expect(found.sort()).toEqual([...expected, ...others].sort());
