@@ -18,20 +18,16 @@ export async function checkDatabase(setting: string, url: string, table?: string
   client.on('error', () => undefined);
   const { hostname, port, pathname } = new URL(url);
   const where = `PostgreSQL at ${hostname}:${port === '' ? 5432 : port}${pathname} (${setting})`;
+  let isPrepared: boolean;
   try {
     await client.connect();
-    if (table !== undefined && !(await hasTable(client, table)))
-      throw new UnpreparedError(`${where} has no '${table}'; run the command 'migrate' first`);
+    isPrepared = table === undefined || (await hasTable(client, table));
   } catch (cause) {
-    if (cause instanceof UnpreparedError) throw cause;
     throw new Error(`${where} cannot be reached: ${reasonOf(cause)}`, { cause });
   } finally {
     await client.end().catch(() => undefined);
   }
-}
-
-class UnpreparedError extends Error {
-  override readonly name = 'UnpreparedError';
+  if (!isPrepared) throw new Error(`${where} has no '${table}'; run the command 'migrate' first`);
 }
 
 /** The first line of the innermost reason: the outer ones only say that connecting failed, or nothing at all. */
