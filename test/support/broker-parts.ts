@@ -58,6 +58,8 @@ export async function startSender(databaseUrl: string, server: MemoryServer, opt
   const brokers = createBrokers({ rabbitmq: 'memory' }, () => Promise.resolve(client));
   const address = createReplyAddress(INSTALLATION, await readReplySecret(pool));
   const desk = createReplyDesk();
+  let isListening = (): void => undefined;
+  const listening = new Promise<void>((resolve) => (isListening = resolve));
   const router = createRouter(routes, { brokers, replies: address });
   const replies: Replies = await startReplies({
     ...{ pool, brokers, names: ['rabbitmq'], address, desk, completion, logger: pino({ level: 'silent' }) },
@@ -65,11 +67,16 @@ export async function startSender(databaseUrl: string, server: MemoryServer, opt
     listen: (taker) =>
       listen({
         ...{ url: databaseUrl, channel: REPLY_CHANNEL },
-        onWake: () => void taker.lookAround(),
+        onWake: () => {
+          isListening();
+          void taker.lookAround();
+        },
         onNotice: (notice) => void taker.hear(notice),
       }),
   });
   await client.declare({ name: REPLIES });
+  // what asks for time is told once and is not in the ledger: who does not listen yet would miss it
+  await listening;
   const obtaining = { pool, router, desk, openActivities: replies.openActivities };
   return {
     ...obtaining,
