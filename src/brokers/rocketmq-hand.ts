@@ -24,6 +24,8 @@ export interface HandOptions {
   readonly client: RocketMqClient;
   readonly clientId: string;
   readonly subscription: Subscription;
+  /** In ms. @default the system's */
+  readonly clock?: () => number;
 }
 
 /** After the first rejection; doubles with each. */
@@ -32,7 +34,7 @@ const LAST_BACK_MS = 30_000;
 /** After it has been stopped: a call that is open brings nothing later, and what it brings may have to wait for its turn. */
 const BEGINS_MS = 8_000;
 
-export function createHand({ client, clientId, subscription }: HandOptions): Hand {
+export function createHand({ client, clientId, subscription, clock = Date.now }: HandOptions): Hand {
   const { group, ordered = false, handle, onTrouble } = subscription;
   const counts = new Map<string, number>();
   const held = new Set<Delivery>();
@@ -50,7 +52,7 @@ export function createHand({ client, clientId, subscription }: HandOptions): Han
   };
   const isStopped = (): boolean => stoppedAtMs < Infinity;
   const process = async (delivery: Delivery, cameAfterwards: boolean): Promise<void> => {
-    const isOver = isStopped() && (!cameAfterwards || Date.now() > stoppedAtMs + BEGINS_MS);
+    const isOver = isStopped() && (!cameAfterwards || clock() > stoppedAtMs + BEGINS_MS);
     if (isOver) holdBack(delivery);
     if (isOver || overtaking.has(delivery)) return delivery.giveBack(FIRST_BACK_MS);
     try {
@@ -80,7 +82,7 @@ export function createHand({ client, clientId, subscription }: HandOptions): Han
       return isStopped() ? 0 : limit - (counts.get(share) ?? 0);
     },
     stop: () => {
-      stoppedAtMs = Math.min(stoppedAtMs, Date.now());
+      stoppedAtMs = Math.min(stoppedAtMs, clock());
       changed.fire();
     },
     empty: async () => {

@@ -1,4 +1,5 @@
 import type { BrokerMessage } from '../../src/brokers/broker.js';
+import { serveParticipant } from '../../src/participant/index.js';
 import { poisonHandlers, useConsumers } from '../support/consumer-stand.js';
 import { eventually } from '../support/eventually.js';
 import { DEAD, eventFor, noteHandlers } from '../support/consumers.js';
@@ -80,5 +81,34 @@ describe('a consumer that stops', () => {
     await consumer.stop();
     expect((await settled).map(({ status }) => status)).toEqual(['rejected', 'rejected']);
     expect(stand.office.replies()).toEqual([]);
+  });
+
+  it('stops beside the others of its participant, so that the slowest broker is the time of them all', async () => {
+    let subscribed = 0;
+    let asked = 0;
+    let release!: () => void;
+    const released = new Promise<void>((resolve) => (release = resolve));
+    const connectSlow = (): MemoryClient => {
+      const client = stand.office.connect();
+      const subscribe: MemoryClient['subscribe'] = (subscription) => {
+        const { ready, stop } = client.subscribe(subscription);
+        subscribed += 1;
+        const stopSlowly = (): Promise<void> => ((asked += 1), released.then(stop));
+        return { ready, stop: stopSlowly };
+      };
+      return { ...client, subscribe };
+    };
+    const server = await serveParticipant({
+      ...{ consumer: 'notes', databaseUrl: stand.databaseUrl, host: '127.0.0.1', port: 0, register: noteHandlers() },
+      consumers: ['one', 'other'].map((from) => ({ from, transport: connectSlow() })),
+    });
+    await eventually(() => expect(subscribed).toBe(2));
+    const stopped = server.stop();
+    try {
+      await eventually(() => expect(asked).toBe(2));
+    } finally {
+      release();
+      await stopped;
+    }
   });
 });
