@@ -1,11 +1,11 @@
-import { WorkflowExecutionAlreadyStartedError, type Client, type WorkflowStartOptions } from '@temporalio/client';
-import { defineSearchAttributeKey, SearchAttributeType, TypedSearchAttributes } from '@temporalio/common';
+import type { Client } from '@temporalio/client';
 import type { Logger } from 'pino';
 import type { DueHalfMessage } from '../db/half-messages.js';
 import type { HalfMessageStart } from '../saga/half-message.js';
-import { tellUnlessGone, withDeadline } from './deadline.js';
+import { tellUnlessGone } from './deadline.js';
 import { ensureRunning } from './ensure-running.js';
 import { createStartLine } from './start-line.js';
+import { startOnce, startOrTell, type OnceOptions } from './start-once.js';
 
 /** Starts the workflows of half messages and tells them verdicts; the ledger is the truth, so that doing either twice does no harm. */
 export interface HalfMessageStarter {
@@ -33,11 +33,6 @@ const WORKFLOW = 'halfMessage';
 /** The signal that tells its verdict. */
 const VERDICT = 'verdict';
 
-const TYPE = defineSearchAttributeKey('SettleSagaType', SearchAttributeType.KEYWORD);
-const STATE = defineSearchAttributeKey('SettleState', SearchAttributeType.KEYWORD);
-const BUSINESS_KEY = defineSearchAttributeKey('SettleBusinessKey', SearchAttributeType.KEYWORD);
-const TENANT = defineSearchAttributeKey('SettleTenant', SearchAttributeType.KEYWORD);
-
 /** Makes the starter of one process. */
 export function createHalfMessageStarter(options: HalfMessageStarterOptions): HalfMessageStarter {
   const { client, logger } = options;
@@ -51,7 +46,7 @@ export function createHalfMessageStarter(options: HalfMessageStarterOptions): Ha
       const { messageId: workflowId, verdict, isTold } = message;
       const result = await ensureRunning({
         ...{ client, workflowId, isOpen, logger },
-        start: (workflowIdReusePolicy) => begin(options, message, { workflowIdReusePolicy }),
+        start: (reuse) => startOnce(client, WORKFLOW, { ...startOf(options, message), workflowIdReusePolicy: reuse }),
       });
       // one that was started just now has it from the start
       if (result === 'running' && verdict && !isTold)
@@ -61,50 +56,22 @@ export function createHalfMessageStarter(options: HalfMessageStarterOptions): Ha
   };
 }
 
-type Reuse = Pick<WorkflowStartOptions, 'workflowIdReusePolicy'>;
-
-/** Starts a workflow; false when there is one with its id already. */
-function begin(
-  { client, taskQueue }: HalfMessageStarterOptions,
-  message: HalfMessageStart,
-  reuse: Reuse,
-): Promise<boolean> {
-  const options = { ...optionsOf(taskQueue, message), ...reuse, workflowIdConflictPolicy: 'FAIL' } as const;
-  return unlessThere(withDeadline(client, () => client.workflow.start(WORKFLOW, options)));
-}
-
-/** Starts a workflow or, where there is something to say, signals the one that runs: in one call. */
+/** Starts a workflow or, where there is something to say, tells the one that runs. */
 function tell(options: HalfMessageStarterOptions, message: HalfMessageStart): Promise<boolean> {
-  const { client, taskQueue } = options;
+  const { client } = options;
   const { verdict } = message;
-  const reuse = { workflowIdReusePolicy: 'REJECT_DUPLICATE' } as const;
-  if (!verdict) return begin(options, message, reuse);
-  const told = { ...optionsOf(taskQueue, message), ...reuse, signal: VERDICT, signalArgs: [verdict] };
-  return unlessThere(withDeadline(client, () => client.workflow.signalWithStart(WORKFLOW, told)));
+  const start = { ...startOf(options, message), workflowIdReusePolicy: 'REJECT_DUPLICATE' } as const;
+  if (!verdict) return startOnce(client, WORKFLOW, start);
+  return startOrTell(client, WORKFLOW, { ...start, signal: VERDICT, signalArgs: [verdict] });
 }
 
-function optionsOf(taskQueue: string, message: HalfMessageStart): { args: [HalfMessageStart] } & WorkflowStartOptions {
+function startOf({ taskQueue }: HalfMessageStarterOptions, message: HalfMessageStart): OnceOptions {
   const { messageId, tenantId, type, plan, preparedAtMs, verdict } = message;
   return {
     workflowId: messageId,
     taskQueue,
     args: [{ messageId, tenantId, type, plan, preparedAtMs, verdict }],
     staticSummary: type,
-    typedSearchAttributes: new TypedSearchAttributes([
-      { key: TYPE, value: 'half-message' },
-      { key: STATE, value: 'running' },
-      { key: BUSINESS_KEY, value: type },
-      { key: TENANT, value: tenantId },
-    ]),
+    shown: { type: 'half-message', state: 'running', businessKey: type, tenantId },
   };
-}
-
-async function unlessThere(starting: Promise<unknown>): Promise<boolean> {
-  try {
-    await starting;
-    return true;
-  } catch (error) {
-    if (error instanceof WorkflowExecutionAlreadyStartedError) return false;
-    throw error;
-  }
 }

@@ -1,9 +1,8 @@
-import { WorkflowExecutionAlreadyStartedError, type Client, type WorkflowStartOptions } from '@temporalio/client';
-import { defineSearchAttributeKey, SearchAttributeType, TypedSearchAttributes } from '@temporalio/common';
+import type { Client } from '@temporalio/client';
 import type { Logger } from 'pino';
 import type { OutboxStart } from '../saga/outbox.js';
-import { withDeadline } from './deadline.js';
 import { ensureRunning } from './ensure-running.js';
+import { startOnce } from './start-once.js';
 
 /** Starts the workflows of outbox messages; starting one twice does no harm. */
 export interface OutboxStarter {
@@ -25,46 +24,19 @@ export interface OutboxStarterOptions {
 /** The name that the workflow function is exported under. */
 const WORKFLOW = 'outboxMessage';
 
-const TYPE = defineSearchAttributeKey('SettleSagaType', SearchAttributeType.KEYWORD);
-const STATE = defineSearchAttributeKey('SettleState', SearchAttributeType.KEYWORD);
-const BUSINESS_KEY = defineSearchAttributeKey('SettleBusinessKey', SearchAttributeType.KEYWORD);
-const TENANT = defineSearchAttributeKey('SettleTenant', SearchAttributeType.KEYWORD);
-
 /** Makes the starter of one process. */
 export function createOutboxStarter({ client, taskQueue, logger }: OutboxStarterOptions): OutboxStarter {
-  const start = async (
-    message: OutboxStart,
-    workflowIdReusePolicy: WorkflowStartOptions['workflowIdReusePolicy'],
-  ): Promise<boolean> => {
-    const { messageId, tenantId, type } = message;
-    try {
-      await withDeadline<unknown>(client, () =>
-        client.workflow.start(WORKFLOW, {
-          workflowId: messageId,
-          taskQueue,
-          args: [message],
-          workflowIdReusePolicy,
-          workflowIdConflictPolicy: 'FAIL',
-          staticSummary: type,
-          typedSearchAttributes: new TypedSearchAttributes([
-            { key: TYPE, value: 'outbox' },
-            { key: STATE, value: 'running' },
-            { key: BUSINESS_KEY, value: type },
-            { key: TENANT, value: tenantId },
-          ]),
-        }),
-      );
-      return true;
-    } catch (error) {
-      if (error instanceof WorkflowExecutionAlreadyStartedError) return false;
-      throw error;
-    }
-  };
   return {
-    ensureRunning: (message, isOpen) =>
-      ensureRunning({
-        ...{ client, workflowId: message.messageId, isOpen, logger },
-        start: (reuse) => start(message, reuse),
-      }),
+    ensureRunning: (message, isOpen) => {
+      const { messageId: workflowId, tenantId, type } = message;
+      const start = {
+        ...{ workflowId, taskQueue, args: [message] as [OutboxStart], staticSummary: type },
+        shown: { type: 'outbox', state: 'running', businessKey: type, tenantId },
+      };
+      return ensureRunning({
+        ...{ client, workflowId, isOpen, logger },
+        start: (reuse) => startOnce(client, WORKFLOW, { ...start, workflowIdReusePolicy: reuse }),
+      });
+    },
   };
 }

@@ -1,11 +1,10 @@
-import { WorkflowExecutionAlreadyStartedError, type Client, type WorkflowIdReusePolicy } from '@temporalio/client';
-import { defineSearchAttributeKey, SearchAttributeType, TypedSearchAttributes } from '@temporalio/common';
+import type { Client, WorkflowIdReusePolicy } from '@temporalio/client';
 import type { Logger } from 'pino';
 import { startOfRepair } from '../db/repairs.js';
 import type { RepairStart } from '../saga/repair.js';
-import { withDeadline } from './deadline.js';
 import { ensureRunning } from './ensure-running.js';
 import { createStartLine } from './start-line.js';
+import { startOnce } from './start-once.js';
 
 /** Starts the workflows of repairs; the ledger is the truth, so that starting one twice does no harm. */
 export interface RepairStarter {
@@ -31,9 +30,6 @@ export interface RepairStarterOptions {
 /** The name that the workflow function is exported under. */
 const WORKFLOW = 'repair';
 
-const TYPE = defineSearchAttributeKey('SettleSagaType', SearchAttributeType.KEYWORD);
-const TENANT = defineSearchAttributeKey('SettleTenant', SearchAttributeType.KEYWORD);
-
 /** Makes the starter of one process. */
 export function createRepairStarter(options: RepairStarterOptions): RepairStarter {
   const { client, logger } = options;
@@ -51,29 +47,14 @@ export function createRepairStarter(options: RepairStarterOptions): RepairStarte
   };
 }
 
-/** Starts a workflow; false when there is one with its id already. */
-async function start(
+function start(
   { client, taskQueue }: RepairStarterOptions,
   repair: RepairStart,
   workflowIdReusePolicy: WorkflowIdReusePolicy,
 ): Promise<boolean> {
-  try {
-    await withDeadline(client, () =>
-      client.workflow.start(WORKFLOW, {
-        workflowId: repair.repairId,
-        taskQueue,
-        args: [startOfRepair(repair)],
-        workflowIdReusePolicy,
-        workflowIdConflictPolicy: 'FAIL',
-        typedSearchAttributes: new TypedSearchAttributes([
-          { key: TYPE, value: 'repair' },
-          { key: TENANT, value: repair.tenantId },
-        ]),
-      }),
-    );
-    return true;
-  } catch (error) {
-    if (error instanceof WorkflowExecutionAlreadyStartedError) return false;
-    throw error;
-  }
+  const { repairId: workflowId, tenantId } = repair;
+  return startOnce(client, WORKFLOW, {
+    ...{ workflowId, taskQueue, workflowIdReusePolicy, args: [startOfRepair(repair)] },
+    shown: { type: 'repair', tenantId },
+  });
 }

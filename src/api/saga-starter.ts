@@ -1,10 +1,4 @@
-import { defineSearchAttributeKey, SearchAttributeType, TypedSearchAttributes } from '@temporalio/common';
-import {
-  WorkflowExecutionAlreadyStartedError,
-  WorkflowNotFoundError,
-  type Client,
-  type WorkflowIdReusePolicy,
-} from '@temporalio/client';
+import { WorkflowNotFoundError, type Client, type WorkflowIdReusePolicy } from '@temporalio/client';
 import type { Logger } from 'pino';
 import type { AcceptedSaga } from '../db/saga-store.js';
 import { startOf } from '../db/saga-store.js';
@@ -13,6 +7,7 @@ import type { Operation, OperationAnswer } from '../saga/operator.js';
 import { tellUnlessGone, withDeadline } from './deadline.js';
 import { ensureRunning } from './ensure-running.js';
 import { createStartLine } from './start-line.js';
+import { startOnce } from './start-once.js';
 
 /** What a workflow is started for. */
 export type StartableSaga = Omit<AcceptedSaga, 'replayed'>;
@@ -57,10 +52,6 @@ export interface StarterOptions {
 /** An operator waits for it; without a worker there is no answer. */
 const ANSWER_TIMEOUT_MS = 3_000;
 
-const TYPE = defineSearchAttributeKey('SettleSagaType', SearchAttributeType.KEYWORD);
-const BUSINESS_KEY = defineSearchAttributeKey('SettleBusinessKey', SearchAttributeType.KEYWORD);
-const TENANT = defineSearchAttributeKey('SettleTenant', SearchAttributeType.KEYWORD);
-
 /** Makes the starter of one process. */
 export function createSagaStarter(options: StarterOptions): SagaStarter {
   const { client } = options;
@@ -98,35 +89,19 @@ export function createSagaStarter(options: StarterOptions): SagaStarter {
   };
 }
 
-/** Starts a workflow; false when there is one with its id already. */
-async function start(
+function start(
   { client, taskQueue, workflowOf, sharesConnection }: StarterOptions,
   saga: StartableSaga,
   workflowIdReusePolicy: WorkflowIdReusePolicy,
 ): Promise<boolean> {
-  try {
-    await withDeadline(client, () =>
-      client.workflow.start(workflowOf(saga.type), {
-        workflowId: saga.id,
-        taskQueue,
-        args: [startOf(saga)],
-        workflowIdReusePolicy,
-        workflowIdConflictPolicy: 'FAIL',
-        requestEagerStart: sharesConnection,
-        // a workflow task has Temporal's 10 s: with less the SDK cuts it in two before the healthy steps' time is over, and over brokers
-        // messages would be sent again before their answers
-        staticSummary: saga.businessKey,
-        ...(saga.parent && { staticDetails: `step '${saga.parent.step}' of saga ${saga.parent.sagaId}` }),
-        typedSearchAttributes: new TypedSearchAttributes([
-          { key: TYPE, value: saga.type },
-          { key: BUSINESS_KEY, value: saga.businessKey },
-          { key: TENANT, value: saga.tenantId },
-        ]),
-      }),
-    );
-    return true;
-  } catch (error) {
-    if (error instanceof WorkflowExecutionAlreadyStartedError) return false;
-    throw error;
-  }
+  const { id: workflowId, type, businessKey, tenantId, parent } = saga;
+  // a workflow task has Temporal's 10 s: with less the SDK cuts it in two before the healthy steps' time is over, and over brokers
+  // messages would be sent again before their answers
+  return startOnce(client, workflowOf(type), {
+    ...{ workflowId, taskQueue, workflowIdReusePolicy, args: [startOf(saga)] },
+    requestEagerStart: sharesConnection,
+    staticSummary: businessKey,
+    ...(parent && { staticDetails: `step '${parent.step}' of saga ${parent.sagaId}` }),
+    shown: { type, businessKey, tenantId },
+  });
 }
