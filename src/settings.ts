@@ -1,9 +1,9 @@
 /** One environment variable. */
 export interface Setting {
   readonly name: string;
-  /** One line, as the README's table shows it. */
+  /** One line, as the table in settings.md shows it. */
   readonly description: string;
-  /** As the README's table shows it; unset: the variable has no default. */
+  /** As the table in settings.md shows it; unset: the variable has no default. */
   readonly default?: string;
   /** Its value never appears in a message. */
   readonly secret?: true;
@@ -15,7 +15,7 @@ export const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', '
 /** Over what the messages of the sample sagas go; `all`: each scenario over another. */
 export const SAMPLE_TRANSPORTS = ['http', 'rabbitmq', 'kafka', 'rocketmq', 'redis', 'all'] as const;
 
-/** Every setting there is: the README's table is tested against this one. */
+/** Every setting there is: the table in settings.md is tested against this one. */
 export const SETTINGS = [
   { name: 'HOST', default: '127.0.0.1', description: 'address that the API and the sample participants listen on' },
   { name: 'PORT', default: '3000', description: 'port of the API' },

@@ -1,4 +1,4 @@
-import { STATUS_CODES } from 'node:http';
+import { maxHeaderSize, STATUS_CODES } from 'node:http';
 import { createHash, timingSafeEqual } from 'node:crypto';
 import type { Socket } from 'node:net';
 import { FastifyAdapter } from '@nestjs/platform-fastify';
@@ -137,19 +137,20 @@ function createTenantLookup(apiKeys: ReadonlyMap<string, string>): (authorizatio
   };
 }
 
+/** By Node's error codes. */
+const UNREADABLE: Readonly<Record<string, readonly [ProblemName, string]>> = {
+  HPE_HEADER_OVERFLOW: ['headers-too-large', `the headers are longer than ${maxHeaderSize} bytes`],
+  ERR_HTTP_REQUEST_TIMEOUT: ['request-timeout', `the request was not whole within ${REQUEST_TIMEOUT_MS} ms`],
+};
+
 /** What Node's parser refuses never becomes a request: the answer is written to the connection, which is then closed. */
 function refuseConnection({ code }: NodeJS.ErrnoException, socket: Socket): void {
   if (code === 'ECONNRESET' || !socket.writable) {
     socket.destroy();
     return;
   }
-  const name: ProblemName =
-    code === 'HPE_HEADER_OVERFLOW'
-      ? 'headers-too-large'
-      : code === 'ERR_HTTP_REQUEST_TIMEOUT'
-        ? 'request-timeout'
-        : 'bad-http';
-  const problem = new ProblemError(name, 'the request could not be read');
+  const [name, detail] = UNREADABLE[code ?? ''] ?? ['bad-http', 'the request could not be read'];
+  const problem = new ProblemError(name, detail);
   const body = JSON.stringify(problemBody(problem));
   socket.end(
     `HTTP/1.1 ${problem.status} ${STATUS_CODES[problem.status]}\r\nConnection: close\r\n` +

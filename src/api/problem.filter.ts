@@ -8,16 +8,17 @@ import {
 } from '@nestjs/common';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { isDatabaseUnavailable } from '../db/unavailable.js';
+import { MAX_BODY_BYTES } from './json-body.js';
 import { PARTS, type ApiParts } from './parts.js';
 import { PROBLEM_TYPE, ProblemError, problemBody, type ProblemName } from './problems.js';
 
-/** What Nest and Fastify refuse by themselves. */
-const BY_STATUS: Readonly<Record<number, ProblemName>> = {
-  404: 'not-found',
-  408: 'request-timeout',
-  413: 'body-too-large',
-  415: 'unsupported-media-type',
-  431: 'headers-too-large',
+/** What Nest and Fastify refuse by themselves, and what they have to say of it. */
+const BY_STATUS: Readonly<Record<number, readonly [ProblemName, string]>> = {
+  404: ['not-found', 'the request was refused'],
+  408: ['request-timeout', 'the request was refused'],
+  413: ['body-too-large', `the body is longer than ${MAX_BODY_BYTES} bytes`],
+  415: ['unsupported-media-type', 'the request was refused'],
+  431: ['headers-too-large', 'the request was refused'],
 };
 
 /** Answers everything that is thrown as RFC 9457 problem details: one place, one shape, never a stack. */
@@ -36,7 +37,8 @@ export class ProblemFilter implements ExceptionFilter {
   /** No route: the address is wrong, or only the method. */
   private unrouted({ method, url }: FastifyRequest): ProblemError {
     const methods = this.parts.routes.methodsOf(url.split('?')[0]!);
-    if (methods.length === 0) return new ProblemError('not-found', 'there is nothing at this address');
+    if (methods.length === 0)
+      return new ProblemError('not-found', 'there is nothing at this address; /docs shows what there is');
     const allow = methods.join(', ');
     return new ProblemError('method-not-allowed', `${method} is not among ${allow}`, { headers: { allow } });
   }
@@ -57,8 +59,7 @@ export function problemOf(thrown: unknown): ProblemError {
   }
   const status = statusOf(thrown);
   if (status < 400 || status >= 500) return new ProblemError('internal-error', 'the request could not be handled');
-  const name = BY_STATUS[status] ?? 'bad-http';
-  return new ProblemError(name, name === 'bad-http' ? 'the request is not well-formed' : 'the request was refused');
+  return new ProblemError(...(BY_STATUS[status] ?? (['bad-http', 'the request is not well-formed'] as const)));
 }
 
 /** Answers with a problem. */

@@ -44,7 +44,7 @@ export async function declareQueue(
     );
     if (!isThere) await delay(SETTLE_MS);
   } catch (cause) {
-    throw explain(name, settings, cause as ClientError);
+    throw explain({ name, settings, cause: cause as ClientError, problem: connection.problem() });
   }
 }
 
@@ -66,7 +66,15 @@ async function orTooLate<T>(work: Promise<T>): Promise<T> {
   return Promise.race([work, tooLate]).finally(() => clearTimeout(timer));
 }
 
-function explain(name: string, settings: object, cause: ClientError): BrokerError {
+interface Failure {
+  readonly name: string;
+  readonly settings: object;
+  readonly cause: ClientError;
+  /** What keeps the connection from being opened: a refused login, for one. */
+  readonly problem: Error | undefined;
+}
+
+function explain({ name, settings, cause, problem = cause }: Failure): BrokerError {
   const wanted = Object.entries(settings).map(([key, value]) => `${key}=${String(value)}`);
   const how = ['durable', ...wanted].join(', ');
   switch (cause.code) {
@@ -80,8 +88,8 @@ function explain(name: string, settings: object, cause: ClientError): BrokerErro
       return new BrokerError('unroutable', `${text}; permit that, or make it: ${how}`, { cause });
     }
     default: {
-      const text = `queue '${name}' could not be declared: ${reasonOf(cause)}`;
-      return new BrokerError('unavailable', `${text}; try again once RabbitMQ can be reached`, { cause });
+      const text = `queue '${name}' could not be declared: ${reasonOf(problem)}`;
+      return new BrokerError('unavailable', `${text}; try again once RabbitMQ can be reached`, { cause: problem });
     }
   }
 }

@@ -8,7 +8,7 @@ import { createPublisher } from './rabbitmq-publisher.js';
 
 /** How to reach it. */
 export interface BrokerOptions {
-  /** `amqp://user:password@host:5672/vhost`, or `amqps://…` */
+  /** `amqp://user:password@host:5672/vhost`, or `amqps://…`; without a user it is RabbitMQ's own `guest`, as other clients have it. */
   readonly url: string;
 }
 
@@ -23,8 +23,8 @@ export interface BrokerOptions {
  *
  * @throws TypeError when the URL is malformed
  */
-export function createRabbitMq({ url }: BrokerOptions): Broker {
-  checkUrl(url);
+export function createRabbitMq(options: BrokerOptions): Broker {
+  const url = checkedUrl(options.url);
   // a full broker stops reading from connections that publish, so acknowledgements and declarations go over another
   const outgoing = connectWhenNeeded(url, 'settle: publishes');
   const incoming = connectWhenNeeded(url, 'settle: consumes');
@@ -62,7 +62,7 @@ export function createRabbitMq({ url }: BrokerOptions): Broker {
 }
 
 /** Without the URL in what it says: there is a password in it. */
-function checkUrl(url: string): void {
+function checkedUrl(url: string): string {
   const remedy = 'write amqp://user:password@host:5672/vhost';
   let parsed: URL;
   try {
@@ -73,4 +73,6 @@ function checkUrl(url: string): void {
   }
   if (!['amqp:', 'amqps:'].includes(parsed.protocol) || parsed.hostname === '')
     throw new TypeError(`the URL of RabbitMQ begins with '${parsed.protocol}'; ${remedy}`);
+  if (parsed.username === '' && parsed.password === '') parsed.username = parsed.password = 'guest';
+  return parsed.href;
 }

@@ -35,7 +35,12 @@ export async function act({ client, values, print }: Command, action: string, id
   );
 }
 
-/** Where the API has a saga or message. */
+/**
+ * Where the API has a saga or message.
+ *
+ * @throws UsageError when it is the id of neither
+ */
 export function pathOf(id: string): string {
+  if (!/^(sg|msg|om)_/.test(id)) throw new UsageError(`'${id}' is no id of a saga (sg_…) or message (msg_…, om_…)`);
   return `/v1/${id.startsWith('sg_') ? 'sagas' : 'messages'}/${encodeURIComponent(id)}`;
 }

@@ -40,7 +40,8 @@ function describe(status: number, problem: ProblemBody | undefined): string {
   const faults = (problem.errors ?? []).map(
     ({ pointer, parameter, detail }) => `${pointer ?? parameter ?? ''} ${detail}`,
   );
-  return [problem.detail, ...faults].join('; ');
+  const remedy = status === 401 ? ['set SETTLE_API_KEY'] : [];
+  return [problem.detail, ...faults, ...remedy].join('; ');
 }
 
 function reasonOf(error: unknown): string {

@@ -24,7 +24,7 @@ export const HELP = `settle <command>
 
   list                    what waits for a person, and what may be done about it; newest first
     --kind saga|half-message|outbox-message  --type <type>  --code <reason code>  --step <name>  --older-than <30s|10m|2h|3d>
-    --state <state>       sagas in another state: accepted, running, completed, compensating, compensated; or all
+    --state <state>       sagas in another state: accepted, running, held, completed, compensating, compensated; or all
     --limit <n>  --cursor <next>
   show <id>               a saga's timeline or a message, why it is parked, what may be done and what operators did
 

@@ -34,10 +34,11 @@ async function preview(command: Command, action: string): Promise<void> {
   });
   if (values.yes === true) return report(command, await confirm(command, planned));
   report(command, planned);
-  if (values.json === true || planned.count === 0) return;
+  if (values.json === true) return;
+  if (planned.count === 0) return print('there is nothing that it could be done to');
   const isSure = /^y(es)?$/i.test((await ask?.(`make ${planned.count} calls? [y/N] `)) ?? '');
   if (isSure) return report(command, await confirm(command, planned));
-  print(`nothing was done; it is confirmed by: settle repair confirm ${planned.repairId}`);
+  print(`nothing was done; it is confirmed by: npx settle repair confirm ${planned.repairId}`);
 }
 
 function confirm({ client }: Command, { repairId, etag, count }: RepairView): Promise<RepairView> {
@@ -66,7 +67,7 @@ function report(command: Command, view: RepairView): void {
     ],
   ]);
   printTable(command, tableOf(['id', 'step', 'action', 'status', 'effect', 'now', 'reason'], rows));
-  if (next !== null) print(`more: settle repair show ${repairId} --cursor ${next}`);
+  if (next !== null) print(`more: npx settle repair show ${repairId} --cursor ${next}`);
   const { planned, done, skipped } = progress;
   print(
     `${repairId} is ${state}: ${action} on ${count} (${planned} planned, ${done} done, ${skipped} skipped), ` +

@@ -32,7 +32,7 @@ export function guideOf({ config, urls, logFile }: Stack): string {
     `  API              ${urls.api}`,
     `  OpenAPI page     ${urls.api}/docs`,
     `  Temporal Web UI  ${temporal.uiUrl}`,
-    `  Participants     ${urls.inventory} (inventory), ${urls.accounts} (accounts), ${urls.profiles} (profiles)`,
+    `  Participants     ${urls.inventory} (inventory), ${urls.accounts} (accounts), ${urls.profiles} (profiles): /health/ready, /metrics`,
     ...(Object.entries(config.brokers) as [string, string | undefined][]).flatMap(([name, url]) =>
       url === undefined ? [] : [`  ${name.padEnd(15)}  ${url.replace(/\/\/.*@/, '//')}`],
     ),

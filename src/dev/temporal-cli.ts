@@ -62,13 +62,17 @@ export async function findTemporalCli(options: CliOptions): Promise<string> {
   );
 }
 
-async function runs(command: string): Promise<boolean> {
-  const child = spawn(command, ['--version'], { stdio: ['ignore', 'pipe', 'ignore'] });
+function runs(command: string): Promise<boolean> {
+  return answers(command, '--version', 'temporal version');
+}
+
+async function answers(command: string, question: string, start: string): Promise<boolean> {
+  const child = spawn(command, [question], { stdio: ['ignore', 'pipe', 'ignore'] });
   let output = '';
   child.stdout.on('data', (chunk: Buffer) => (output += chunk.toString('utf8')));
   try {
     const [code] = (await once(child, 'close')) as [number | null];
-    return code === 0 && output.startsWith('temporal version');
+    return code === 0 && output.startsWith(start);
   } catch {
     // it is not there, or not for this machine
     return false;
@@ -111,7 +115,8 @@ async function open(url: string, stop: AbortSignal | undefined): Promise<Readabl
 }
 
 async function build(folder: string, { progress, signal }: CliOptions): Promise<void> {
-  const done = report(progress, 'building the Temporal CLI with Go (once, about 4 minutes on 2 cores)');
+  if (!(await answers('go', 'version', 'go version'))) throw new Error('there is no Go');
+  const done = report(progress, 'building the Temporal CLI with Go (once, 4 to 8 minutes on 2 cores)');
   try {
     const child = spawn('env', [`GOBIN=${folder}`, 'CGO_ENABLED=0', 'go', 'install', '-ldflags=-s -w', MODULE], {
       stdio: ['ignore', 'ignore', 'pipe'],

@@ -2,6 +2,7 @@ import { loadConfig } from '../../src/config.js';
 import { benchOutbox } from './outbox.js';
 import type { BenchOptions, Measure } from './measure.js';
 import { tableOf } from './measure.js';
+import { planOf } from './sagas/plan.js';
 import { runToEnd } from './sagas/run-to-end.js';
 import { benchSagas } from './sagas/sagas.js';
 import { benchTransports } from './transports.js';
@@ -63,6 +64,8 @@ async function measured(benchmark: string, work: Promise<readonly Measure[]>): P
 
 /** Builds what it measures: a build that is older than its sources would be praised for what is gone. */
 async function benchBuild(options: CommandLine): Promise<Report> {
+  // a word that it does not know is told before the build
+  planOf(options);
   options.progress('building');
   await runToEnd('npm', ['run', '--silent', 'build'], process.env);
   const { SETTLE_ROUTES: routesFile } = process.env;

@@ -1,4 +1,4 @@
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Connection } from 'rabbitmq-client';
@@ -128,6 +128,14 @@ describeHere('with RabbitMQ', () => {
       expect(error.message).toBe(
         "message 'm-x' was not sent: there is no queue 'nowhere'; declare it, or correct the route",
       );
+    });
+
+    test('a login that is refused is told as what it is; without a user in the URL it is that of guest', async () => {
+      const stranger = createRabbitMq({ url: server.url.replace(/\/\/.*@/, '//') });
+      others.push(stranger);
+      const error = await errorOf(stranger.declare({ name: queue }));
+      expect([error.kind, error.message]).toEqual(['unavailable', expect.stringContaining('ACCESS_REFUSED')]);
+      expect(await readFile(join(dataDir, 'rabbitmq.log'), 'utf8')).toMatch(/user 'guest'/);
     });
 
     test('a message that is too large is refused before it is sent, and harms no other', async () => {

@@ -153,6 +153,7 @@ describe('npx settle', () => {
     });
     for (const id of ids) expect((await stack.shop.settled(id)).state).toBe('compensated');
     expect((await settle('repair', 'cancel', repairId)).stderr).toContain('the repair is done');
+    expect((await settle('repair', ...given)).stdout).toContain('there is nothing that it could be done to');
     const nothing = JSON.parse((await settle('repair', ...given, '--yes', '--json')).stdout) as object;
     expect(nothing).toMatchObject({ count: 0, action: 'retry' });
   });
@@ -162,7 +163,8 @@ describe('npx settle', () => {
     [['retry', 'sg_x', '--reason', 'why'], 1, 'settle: there is no such saga'],
     [['resend', 'msg_x', '--reason', 'why'], 1, 'settle: there is no such saga or message'],
     [['show'], 2, "settle: 'show' needs the id of a saga"],
-    [['show', 'a', 'b'], 2, "settle: 'b' is too much"],
+    [['show', 'sg_a', 'b'], 2, "settle: 'b' is too much"],
+    [['show', 'ord_a'], 2, "settle: 'ord_a' is no id of a saga"],
     [['explode'], 2, "settle: 'explode' is no command"],
     [['list', '--nonsense'], 2, "settle: Unknown option '--nonsense'"],
     [['list', '--older-than', 'long'], 2, 'settle: --older-than must be such as'],

@@ -175,6 +175,12 @@ const BYTES: readonly [name: string, bytes: string, status: number, type: string
   ['16 KiB of headers', `GET / HTTP/1.1\r\nhost: x\r\nbig: ${'x'.repeat(20_000)}\r\n\r\n`, 431, 'headers-too-large'],
 ];
 
+/** Who is refused for a limit is told the limit. */
+const LIMITS: Readonly<Record<string, RegExp>> = {
+  'body-too-large': /longer than 65536 bytes/,
+  'headers-too-large': /longer than 16384 bytes/,
+};
+
 describe('bad input is a problem of its own kind, and stores nothing', () => {
   const database = useDatabase('producer');
   let api: TestApi;
@@ -192,6 +198,7 @@ describe('bad input is a problem of its own kind, and stores nothing', () => {
     // a row may lack its last cell: as a parameter of its own Jest would pass a callback for it
     const answer = await send(api.url, { method: 'POST', path: '/v1/orders', headers: [...KEY, ...JSON_TYPE], body });
     const problem = expectProblem(answer, status, type);
+    expect(problem.detail).toMatch(LIMITS[type] ?? /./);
     if (pointer !== undefined) expect(problem.errors).toContainEqual(expect.objectContaining({ pointer }));
   });
 
@@ -212,7 +219,8 @@ describe('bad input is a problem of its own kind, and stores nothing', () => {
     const text = await sendBytes(api.url, bytes);
     const [head = '', body = ''] = text.split('\r\n\r\n');
     const headers = { 'content-type': /^content-type: (.*)$/im.exec(head)?.[1] };
-    expectProblem({ status: Number(head.split(' ')[1]), headers, body }, status, type);
+    const problem = expectProblem({ status: Number(head.split(' ')[1]), headers, body }, status, type);
+    expect(problem.detail).toMatch(LIMITS[type] ?? /./);
   });
 
   test('a body that ends early is dropped without an answer of ours', async () => {

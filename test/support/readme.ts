@@ -89,6 +89,7 @@ const PACKAGE = {
   'settle/workflow': ['./workflows/saga-runner.ts'],
   'settle/participant': ['./src/participant/index.ts'],
   'settle/participant/nest': ['./src/participant/nest.ts'],
+  'settle/producer': ['./src/producer/index.ts'],
 };
 
 function folderOf(code: string): string {

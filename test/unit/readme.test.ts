@@ -6,8 +6,6 @@ import * as checks from '../support/readme.js';
 
 const readme = (): string => readFileSync(join(checks.ROOT, 'README.md'), 'utf8');
 
-const participantPage = (): string => readFileSync(join(checks.ROOT, 'src/participant/README.md'), 'utf8');
-
 test('the README is read in a few minutes', () => {
   expect(readme().split('\n').length).toBeLessThanOrEqual(201);
 });
@@ -18,8 +16,9 @@ test('the code in the README compiles', () => {
   expect(checks.compile(blocks)).toEqual([]);
 });
 
-test('the code in the page of the participant kit compiles', () => {
-  const blocks = checks.codeBlocks(participantPage(), 'ts');
+test.each(['participant', 'producer'])('the code in the page of the %s kit compiles', (kit) => {
+  const page = readFileSync(join(checks.ROOT, 'src', kit, 'README.md'), 'utf8');
+  const blocks = checks.codeBlocks(page, 'ts');
   expect(blocks.length).toBeGreaterThan(0);
   expect(checks.compile(blocks)).toEqual([]);
 });

@@ -1,7 +1,10 @@
 """A producer in another language: the standard library, psql, two SQL functions and three HTTP requests.
 
    program.py serve <database> <port>
-   program.py pay <database> <port> <settle> <invoice> <line to die at>
+   program.py pay <database> <port> <settle> <invoice> <line to die at, or ''>
+
+   Its database has the functions of PRODUCER_MIGRATION (src/producer/verdict-schema.ts) and
+   create table public.invoice (id text primary key, message_id text not null).
 """
 import json
 import os
@@ -12,6 +15,8 @@ import sys
 import urllib.request
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+if len(sys.argv) not in (4, 7):
+    sys.exit(__doc__)
 MODE, DATABASE, PORT = sys.argv[1:4]
 
 
@@ -20,7 +25,7 @@ def sql(script, **values):
     command = ["psql", DATABASE, "-XqAt", "-v", "ON_ERROR_STOP=1", "--single-transaction", "-f", "-"]
     for name, value in values.items():
         command += ["-v", f"{name}={value}"]
-    return subprocess.run(command, input=script, capture_output=True, text=True, check=True).stdout.strip()
+    return subprocess.run(command, input=script, stdout=subprocess.PIPE, text=True, check=True).stdout.strip()
 
 
 class CheckBack(BaseHTTPRequestHandler):
