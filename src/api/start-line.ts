@@ -18,8 +18,8 @@ export function createStartLine(onFailure: (error: unknown) => void): StartLine 
   const waiting: (() => Promise<unknown>)[] = [];
   const underWay = new Set<Promise<void>>();
   const begin = (call: () => Promise<unknown>): void => {
-    const calling = call()
-      .then(() => undefined, onFailure)
+    const calling = (async () => void (await call()))()
+      .catch(onFailure)
       .finally(() => {
         underWay.delete(calling);
         const next = waiting.shift();

@@ -67,7 +67,8 @@ export function connectWhenNeeded(url: string, name: string): RabbitConnection {
 /** Why something failed, in a few words: where several addresses were tried, Node's own message is empty. */
 export function reasonOf(error: Error | undefined): string {
   if (error === undefined) return 'no answer';
-  if (error.message !== '') return error.message;
+  // what the client has no name for it calls undefined
+  if (error.message !== '') return error.message.replace(/^undefined: /, '');
   return (error as { readonly code?: string }).code ?? error.name;
 }
 

@@ -58,6 +58,11 @@ function isForbidden({ code }: ClientError): boolean {
   return code === 'ACCESS_REFUSED';
 }
 
+/** The broker is there, and lets nobody in who comes so. */
+function isTurnedAway({ code }: ClientError): boolean {
+  return code === 'ACCESS_REFUSED' || code === 'NOT_ALLOWED';
+}
+
 async function orTooLate<T>(work: Promise<T>): Promise<T> {
   let timer: NodeJS.Timeout | undefined;
   const tooLate = new Promise<never>((_, reject) => {
@@ -71,7 +76,7 @@ interface Failure {
   readonly settings: object;
   readonly cause: ClientError;
   /** What keeps the connection from being opened: a refused login, for one. */
-  readonly problem: Error | undefined;
+  readonly problem: ClientError | undefined;
 }
 
 function explain({ name, settings, cause, problem = cause }: Failure): BrokerError {
@@ -88,8 +93,11 @@ function explain({ name, settings, cause, problem = cause }: Failure): BrokerErr
       return new BrokerError('unroutable', `${text}; permit that, or make it: ${how}`, { cause });
     }
     default: {
-      const text = `queue '${name}' could not be declared: ${reasonOf(problem)}`;
-      return new BrokerError('unavailable', `${text}; try again once RabbitMQ can be reached`, { cause: problem });
+      const remedy = isTurnedAway(problem)
+        ? 'correct the user, password or virtual host in its URL'
+        : 'try again once RabbitMQ can be reached';
+      const text = `queue '${name}' could not be declared: ${reasonOf(problem)}; ${remedy}`;
+      return new BrokerError('unavailable', text, { cause });
     }
   }
 }

@@ -73,6 +73,10 @@ function checkedUrl(url: string): string {
   }
   if (!['amqp:', 'amqps:'].includes(parsed.protocol) || parsed.hostname === '')
     throw new TypeError(`the URL of RabbitMQ begins with '${parsed.protocol}'; ${remedy}`);
-  if (parsed.username === '' && parsed.password === '') parsed.username = parsed.password = 'guest';
+  // its client takes the brackets for a part of the name
+  if (parsed.hostname.startsWith('['))
+    throw new TypeError('the URL of RabbitMQ has an IPv6 address; write a name that leads to it');
+  parsed.username ||= 'guest';
+  parsed.password ||= 'guest';
   return parsed.href;
 }

@@ -19,6 +19,7 @@ import { createRouter } from '../../src/transports/router.js';
 import type { BrokerRoute, Routes } from '../../src/transports/transport.js';
 import { definitions } from '../../workflows/definitions.js';
 import type { MemoryClient, MemoryClientOptions, MemoryServer } from './memory-broker.js';
+import { eventually } from './eventually.js';
 import { openPool } from './pools.js';
 
 /** The name of the installation that these parts belong to. */
@@ -58,8 +59,7 @@ export async function startSender(databaseUrl: string, server: MemoryServer, opt
   const brokers = createBrokers({ rabbitmq: 'memory' }, () => Promise.resolve(client));
   const address = createReplyAddress(INSTALLATION, await readReplySecret(pool));
   const desk = createReplyDesk();
-  let isListening = (): void => undefined;
-  const listening = new Promise<void>((resolve) => (isListening = resolve));
+  let isListening = false;
   const router = createRouter(routes, { brokers, replies: address });
   const replies: Replies = await startReplies({
     ...{ pool, brokers, names: ['rabbitmq'], address, desk, completion, logger: pino({ level: 'silent' }) },
@@ -68,7 +68,7 @@ export async function startSender(databaseUrl: string, server: MemoryServer, opt
       listen({
         ...{ url: databaseUrl, channel: REPLY_CHANNEL },
         onWake: () => {
-          isListening();
+          isListening = true;
           void taker.lookAround();
         },
         onNotice: (notice) => void taker.hear(notice),
@@ -76,7 +76,7 @@ export async function startSender(databaseUrl: string, server: MemoryServer, opt
   });
   await client.declare({ name: REPLIES });
   // what asks for time is told once and is not in the ledger: who does not listen yet would miss it
-  await listening;
+  await eventually(() => expect(isListening).toBe(true));
   const obtaining = { pool, router, desk, openActivities: replies.openActivities };
   return {
     ...obtaining,

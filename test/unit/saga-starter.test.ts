@@ -3,6 +3,7 @@ import { pino } from 'pino';
 import { createHalfMessageStarter, type HalfMessageStarter } from '../../src/api/half-message-starter.js';
 import { createSagaStarter, type SagaStarter, type StartableSaga } from '../../src/api/saga-starter.js';
 import type { DueHalfMessage } from '../../src/db/half-messages.js';
+import { eventually } from '../support/eventually.js';
 
 const HALF = {
   messageId: 'msg_1',
@@ -53,6 +54,25 @@ test('where the worker shares the process, Temporal is asked to hand the first t
   const { starter, asked } = starterBeside();
   expect(await starter.ensureRunning(SAGA, open)).toBe('started');
   expect(asked[0]).toMatchObject({ requestEagerStart: true });
+});
+
+test('a saga whose type is not of this release is not started and logged, and nothing is thrown at who wants it started', async () => {
+  const warned: string[] = [];
+  const logger = pino({ level: 'warn' }, { write: (line: string) => void warned.push(line) });
+  const unknown = (): never => {
+    throw new Error('no such type');
+  };
+  const client = {} as Client;
+  const starter = createSagaStarter({
+    client,
+    taskQueue: 'settle',
+    workflowOf: unknown,
+    sharesConnection: false,
+    logger,
+  });
+  for (let n = 0; n < 70; n += 1) starter.startSoon(SAGA);
+  await eventually(() => expect(warned).toHaveLength(70));
+  expect(warned[0]).toContain('no such type');
 });
 
 test('a workflow task has the time that Temporal gives it: one that is split does not replay where a signal came first', async () => {
