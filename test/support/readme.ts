@@ -1,5 +1,5 @@
 import { existsSync, readFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import ts from 'typescript';
 
@@ -57,18 +57,23 @@ export function codeBlocks(markdown: string, language: string): string[] {
 }
 
 /**
- * Compiles TypeScript blocks as if each were a file of this checkout: beside the file that its first line names
- * (`// src/worker.ts`), else in `workflows`. `settle`, `settle/saga`, … are the package's own sources.
+ * Compiles TypeScript blocks as if each were a file in `workflows`. `settle`, `settle/saga`, … are the package's own sources.
  *
  * @returns the compiler's complaints, none when all is well
  */
 export function compile(blocks: readonly string[]): string[] {
-  const sources = new Map(blocks.map((code, index) => [join(ROOT, folderOf(code), `readme-block-${index}.ts`), code]));
+  const sources = new Map(blocks.map((code, index) => [join(ROOT, 'workflows', `readme-block-${index}.ts`), code]));
   const { config } = ts.readConfigFile(join(ROOT, 'tsconfig.json'), (path) => ts.sys.readFile(path)) as {
     config: { compilerOptions: object };
   };
   const { options } = ts.convertCompilerOptionsFromJson(
-    { ...config.compilerOptions, noEmit: true, noUnusedLocals: false, noUnusedParameters: false, paths: PACKAGE },
+    {
+      ...config.compilerOptions,
+      noEmit: true,
+      noUnusedLocals: false,
+      noUnusedParameters: false,
+      paths: packageSources(),
+    },
     ROOT,
   );
   const host = ts.createCompilerHost(options);
@@ -83,18 +88,13 @@ export function compile(blocks: readonly string[]): string[] {
   return [...sources.keys()].flatMap((path) => complaints(program, path));
 }
 
-const PACKAGE = {
-  settle: ['./src/index.ts'],
-  'settle/saga': ['./src/saga/index.ts'],
-  'settle/workflow': ['./workflows/saga-runner.ts'],
-  'settle/participant': ['./src/participant/index.ts'],
-  'settle/participant/nest': ['./src/participant/nest.ts'],
-  'settle/producer': ['./src/producer/index.ts'],
-};
-
-function folderOf(code: string): string {
-  const named = /^\/\/ ([\w./-]+\.ts)\b/.exec(code)?.[1];
-  return named === undefined ? 'workflows' : dirname(named);
+/** The sources of what `package.json` exports, by the name that it is imported under. */
+function packageSources(): Record<string, string[]> {
+  const { exports } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as {
+    exports: Record<string, string>;
+  };
+  const sourceOf = (built: string): string => built.replace('./dist/', './').replace(/\.js$/, '.ts');
+  return Object.fromEntries(Object.entries(exports).map(([name, built]) => [join('settle', name), [sourceOf(built)]]));
 }
 
 function complaints(program: ts.Program, path: string): string[] {
