@@ -12,13 +12,13 @@ import { MAX_BODY_BYTES } from './json-body.js';
 import { PARTS, type ApiParts } from './parts.js';
 import { PROBLEM_TYPE, ProblemError, problemBody, type ProblemName } from './problems.js';
 
-/** What Nest and Fastify refuse by themselves, and what they have to say of it. */
-const BY_STATUS: Readonly<Record<number, readonly [ProblemName, string]>> = {
-  404: ['not-found', 'the request was refused'],
-  408: ['request-timeout', 'the request was refused'],
+/** What Nest and Fastify refuse by themselves, and what there is to say of it. */
+const BY_STATUS: Readonly<Record<number, readonly [name: ProblemName, detail?: string]>> = {
+  404: ['not-found'],
+  408: ['request-timeout'],
   413: ['body-too-large', `the body is longer than ${MAX_BODY_BYTES} bytes`],
-  415: ['unsupported-media-type', 'the request was refused'],
-  431: ['headers-too-large', 'the request was refused'],
+  415: ['unsupported-media-type'],
+  431: ['headers-too-large'],
 };
 
 /** Answers everything that is thrown as RFC 9457 problem details: one place, one shape, never a stack. */
@@ -59,7 +59,11 @@ export function problemOf(thrown: unknown): ProblemError {
   }
   const status = statusOf(thrown);
   if (status < 400 || status >= 500) return new ProblemError('internal-error', 'the request could not be handled');
-  return new ProblemError(...(BY_STATUS[status] ?? (['bad-http', 'the request is not well-formed'] as const)));
+  const [name, detail = 'the request was refused'] = BY_STATUS[status] ?? [
+    'bad-http',
+    'the request is not well-formed',
+  ];
+  return new ProblemError(name, detail);
 }
 
 /** Answers with a problem. */
