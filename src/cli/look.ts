@@ -1,5 +1,6 @@
 import type { HalfMessageView } from '../api/half-message-schemas.js';
 import type { ParkedPage, ParkedView } from '../api/operator-schemas.js';
+import type { OutboxMessageView } from '../api/outbox-schemas.js';
 import type { SagaPage, SagaView } from '../api/schemas.js';
 import { pathOf } from './act.js';
 import { queryOf, spanOf, type Command, type Values } from './options.js';
@@ -48,20 +49,26 @@ export function conditionsOf(values: Values): Readonly<Record<string, string | n
 /** Shows a saga or a message: what happened, what may be done, what operators did. */
 export async function show(command: Command, id: string): Promise<void> {
   const { client, values, print } = command;
-  const subject = await client<SagaView | HalfMessageView>(pathOf(id));
+  const subject = await client<SagaView | HalfMessageView | OutboxMessageView>(pathOf(id));
   const { items } = await client<ParkedPage>(`/v1/parked?${queryOf({ id })}`);
   if (values.json === true) return print(JSON.stringify({ ...subject, parked: items }));
   printTable(command, 'sagaId' in subject ? timelineOf(subject) : linesOf(subject));
-  print([...items.flatMap(parkedLines), ...actionLines(subject)].join('\n'));
+  const actions = 'actions' in subject ? actionLines(subject) : [];
+  print([...items.flatMap(parkedLines), ...actions].join('\n'));
 }
 
-function linesOf(message: HalfMessageView): readonly string[] {
-  const { messageId, type, state, verdict, decidedBy, checks, silences, attempts, lastError } = message;
-  const decided = verdict === null ? 'no verdict' : `${verdict}, says the ${decidedBy}`;
+function linesOf(message: HalfMessageView | OutboxMessageView): readonly string[] {
+  const { messageId, type, state, attempts, lastError } = message;
+  const sent = `attempts ${attempts}${lastError === null ? '' : `; ${lastError}`}`;
   return [
     `${messageId}  ${type}  ${state}`,
-    `  ${decided}; checks ${checks} answered, ${silences} silent; attempts ${attempts}${lastError === null ? '' : `; ${lastError}`}`,
+    'verdict' in message ? `  ${verdictOf(message)}; ${sent}` : `  sent with its transaction; ${sent}`,
   ];
+}
+
+function verdictOf({ verdict, decidedBy, checks, silences }: HalfMessageView): string {
+  const decided = verdict === null ? 'no verdict' : `${verdict}, says the ${decidedBy}`;
+  return `${decided}; checks ${checks} answered, ${silences} silent`;
 }
 
 function parkedLines({ step, reason, actions, mayRepeat }: ParkedView): string[] {

@@ -138,6 +138,25 @@ describe('npx settle', () => {
     expect((await settle('list', '--state', 'compensated')).stdout).toContain(sagaId);
   });
 
+  test('shows a half message, and one of the outbox', async () => {
+    const type = 'inventory.deduct';
+    const response = await fetch(`${stack.url}/v1/messages`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json', 'idempotency-key': randomUUID() },
+      body: JSON.stringify({ type, payload, checkBackUrl: 'http://127.0.0.1:1/' }),
+    });
+    const { messageId } = (await response.json()) as { messageId: string };
+    const { rows } = await ledger.query<{ id: string }>('select settle.send($1, $2) as id', [type, payload]);
+    for (const [id, line] of [
+      [messageId, /prepared\n {2}no verdict; checks \d+ answered, \d+ silent; attempts 0/],
+      [rows[0]!.id, /(pending|delivered)\n {2}sent with its transaction; attempts \d/],
+    ] as const) {
+      const { code, stdout, stderr } = await settle('show', id);
+      expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+      expect(stdout).toMatch(new RegExp(`^${id}  inventory\\.deduct  ${line.source}`));
+    }
+  });
+
   test('previews a repair, makes its calls once it is confirmed, and shows what became of each', async () => {
     const ids = [await park('release'), await park('release')];
     const given = ['retry', '--code', 'closed', '--reason', 'it is open again'];
