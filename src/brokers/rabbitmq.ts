@@ -76,7 +76,10 @@ function checkedUrl(url: string): string {
   // its client takes the brackets for a part of the name
   if (parsed.hostname.startsWith('['))
     throw new TypeError('the URL of RabbitMQ has an IPv6 address; write a name that leads to it');
-  parsed.username ||= 'guest';
-  parsed.password ||= 'guest';
+  // a user without a password has none
+  if (parsed.username === '') {
+    parsed.username = 'guest';
+    parsed.password ||= 'guest';
+  }
   return parsed.href;
 }
