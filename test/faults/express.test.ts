@@ -21,6 +21,20 @@ async function expectUsed(run: Run): Promise<void> {
   expect(rows).toHaveLength(1);
 }
 
+/** Places orders until the lane has settled one: it may rest from the first fault to the last. Returns how many. */
+async function orderUntilUsed(run: Run): Promise<number> {
+  let orders = 0;
+  await eventually(
+    async () => {
+      await run.order('completes');
+      orders += 1;
+      await expectUsed(run);
+    },
+    { everyMs: 500 },
+  );
+  return orders;
+}
+
 describe('promise 1: kill -9 hits the process that accepts and runs', () => {
   let run: Run;
   let api: Supervised | undefined;
@@ -91,8 +105,9 @@ test('promises 5 and 6: a process that stalls beyond its lease and goes on does 
 test('promise 1: kill -9 of every process at once loses nothing, and neither does a storm after it', async () => {
   await faults.withRun(async (run) => {
     const system = await startSystem(run, faults.servers);
+    const before = await orderUntilUsed(run);
     const load = run.load({ seed: 3, orders: 40, lanes: 3, giveUpMs: 240_000 });
-    await run.untilAccepted(10);
+    await run.untilAccepted(before + 10);
     await Promise.all([...ROLES.map((role) => system.kill(role)), system.killServer('postgres')]);
     await faults.servers.postgres.restart();
     await Promise.all(ROLES.map((role) => system.replace(role)));

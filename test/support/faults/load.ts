@@ -57,30 +57,44 @@ export interface RunningLoad {
   readonly accepted: Promise<void>;
   /** Ends the polling, once every saga is known to have settled. */
   stop(): Promise<void>;
+  /** Ends it with whatever is open; nobody asks for the outcome any more. */
+  abandon(): Promise<void>;
+}
+
+/** What each part of a load knows. */
+interface Going extends Load {
+  readonly isAbandoned: () => boolean;
 }
 
 /** Starts offering orders; each is retried under the same key until it has a 2xx. */
 export function startLoad(load: Load): RunningLoad {
   const { orders, lanes = 4, polls = true } = load;
+  let isAbandoned = false;
+  const going: Going = { ...load, isAbandoned: () => isAbandoned };
   const random = createRandom(load.seed);
   const waiting = Array.from({ length: orders }, (_, index) => makeOrder(random, load, index));
   const pollers: Promise<void>[] = [];
   const stopped = new AbortController();
   const lane = async (): Promise<void> => {
     for (let order = waiting.shift(); order; order = waiting.shift()) {
-      const sagaId = await place(load, order, random);
+      const sagaId = await place(going, order, random);
       if (sagaId === undefined) continue;
       load.onAccepted?.(sagaId, order.scenario);
-      if (polls) pollers.push(poll(load, sagaId, stopped.signal));
+      if (polls) pollers.push(poll(going, sagaId, stopped.signal));
     }
   };
   const accepted = Promise.all(Array.from({ length: lanes }, lane)).then(() => undefined);
+  const stop = async (): Promise<void> => {
+    await accepted;
+    stopped.abort();
+    await Promise.all(pollers);
+  };
   return {
     accepted,
-    stop: async () => {
-      await accepted;
-      stopped.abort();
-      await Promise.all(pollers);
+    stop,
+    abandon: () => {
+      isAbandoned = true;
+      return stop();
     },
   };
 }
@@ -95,7 +109,7 @@ function makeOrder(random: Random, { scenarios = MIX, seed }: Load, index: numbe
 }
 
 /** @returns the saga's id, or undefined when the order was given up */
-async function place(load: Load, order: Order, random: Random): Promise<string | undefined> {
+async function place(load: Going, order: Order, random: Random): Promise<string | undefined> {
   // it becomes the other body only once the first has been accepted
   const first = send(load, random, order.scenario === 'other-body' ? { ...order, scenario: 'completes' } : order);
   // the same order twice at once: one saga, one answer
@@ -109,9 +123,9 @@ async function place(load: Load, order: Order, random: Random): Promise<string |
   return sagaId;
 }
 
-async function send(load: Load, random: Random, order: Order): Promise<string | undefined> {
+async function send(load: Going, random: Random, order: Order): Promise<string | undefined> {
   const until = Date.now() + (load.giveUpMs ?? 240_000);
-  while (Date.now() < until) {
+  while (Date.now() < until && !load.isAbandoned()) {
     const answer = await attempt(load, random, order);
     if (answer.status >= 200 && answer.status < 300) return answer.sagaId;
     await new Promise((resolve) => setTimeout(resolve, PAUSE_MS));

@@ -209,7 +209,8 @@ function assemble(prepared: Prepared): Run {
       return counts[0]! + counts[1]!;
     },
     close: async () => {
-      await supervisor.stopAll();
+      // what has not come to its verdict would go on asking forever
+      await Promise.all([...loads.map((load) => load.abandon()), supervisor.stopAll()]);
       await watch.stop().catch(() => undefined);
       journal.close();
       await Promise.all([edges.inventory.close(), edges.accounts.close(), connection.close()]);
