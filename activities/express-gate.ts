@@ -6,8 +6,8 @@ export type Left = 'well' | 'troubled' | 'neither';
 
 /** Lets the sagas of one type into the express lane, as long as that pays. */
 export interface Gate {
-  /** Whether so many are inside that it lets nobody in. */
-  isFull(): boolean;
+  /** Why it would let nobody in just now. */
+  closed(): Closed | undefined;
   /** Takes a place, unless it is closed. */
   enter(): Closed | undefined;
   /** Gives the place back. @param insideMs how long it was taken */
@@ -35,12 +35,18 @@ const MOST_TROUBLED = 5;
 const MOST_EXCUSED = 128;
 /** While it rests one saga in this time tries whether all is well again. */
 const PROBE_MS = 1_000;
+/**
+ * A rest that slow ones bring while more come than it lets in is one from overload, for so long, in ms: the other lane can do a
+ * fraction of what this one can, and would take what those inside need to get well.
+ */
+const OVERLOAD_MS = 5_000;
 
 /**
  * A gate of one saga type.
  * ```
  * open ──5 in a row had trouble──▶ resting: one a second is let in ──one goes well──▶ open
  * ```
+ * For the others it is full in the first seconds of a rest that overload has brought.
  * While it is open it lets in as many as get through without waiting for each other for long, found out by trying: one more for each
  * that is fast, a share fewer when one is slow. That too many are inside says nothing of the participants, so that trouble that comes
  * late makes it let in fewer first.
@@ -52,9 +58,18 @@ export function createGate(now: () => number = () => performance.now()): Gate {
   let most = FIRST_AT_ONCE;
   let shrunkAt = -Infinity;
   let [troubled, excused] = [0, 0];
-  let probeAt = 0;
+  let [probeAt, fullUntil] = [0, 0];
+  let foundFullAt = -Infinity;
   const fastest = createFastest(now);
-  const isFull = (): boolean => inside >= most;
+  const isTroubled = (): boolean => troubled >= MOST_TROUBLED;
+  const closed = (): Closed | undefined => {
+    if (inside >= most) {
+      foundFullAt = now();
+      return 'full';
+    }
+    if (!isTroubled() || now() >= probeAt) return undefined;
+    return now() < fullUntil ? 'full' : 'resting';
+  };
   const grow = (): void => {
     // that a few are fast says nothing of how fast many would be
     if (most < FIRST_AT_ONCE || 2 * inside >= most) most = Math.min(MOST_AT_ONCE, most + 1);
@@ -70,16 +85,16 @@ export function createGate(now: () => number = () => performance.now()): Gate {
       return;
     }
     troubled += 1;
-    if (troubled === MOST_TROUBLED) probeAt = now() + PROBE_MS;
+    if (troubled !== MOST_TROUBLED) return;
+    probeAt = now() + PROBE_MS;
+    if (isSlow && now() - foundFullAt < PROBE_MS) fullUntil = now() + OVERLOAD_MS;
   };
   return {
-    isFull,
+    closed,
     enter: () => {
-      if (isFull()) return 'full';
-      if (troubled >= MOST_TROUBLED) {
-        if (now() < probeAt) return 'resting';
-        probeAt = now() + PROBE_MS;
-      }
+      const why = closed();
+      if (why) return why;
+      if (isTroubled()) probeAt = now() + PROBE_MS;
       inside += 1;
       return undefined;
     },

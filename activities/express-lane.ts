@@ -51,8 +51,11 @@ export interface ExpressLane {
    * @throws when the ledger does not answer
    */
   accept(saga: NewSaga): Promise<AcceptedSaga | undefined>;
-  /** Whether a saga of a type has no place now, as too many are on their way: the other lane, which costs more, has none either. */
-  isFull(type: string): boolean;
+  /**
+   * What a saga of a type would find now: a place; none, as too many are on their way (`full`: then the other lane, which costs more,
+   * has none either); or nothing, as the other lane is to take it.
+   */
+  placeFor(type: string): 'free' | 'full' | undefined;
   counts(): readonly ExpressCount[];
   /** Begins no more steps, hands over what is under way. */
   stop(): Promise<void>;
@@ -126,7 +129,12 @@ export function createExpressLane(options: ExpressOptions): ExpressLane {
       else leave(track, 'refused', insideMs());
       return boarded.saga;
     },
-    isFull: (type) => tracks.get(type)?.gate.isFull() ?? false,
+    placeFor: (type) => {
+      const track = tracks.get(type);
+      if (!track || isClosing) return undefined;
+      const closed = track.gate.closed();
+      return closed === 'resting' ? undefined : (closed ?? 'free');
+    },
     counts: () => [...counts.values()],
     stop: async () => {
       isClosing = true;

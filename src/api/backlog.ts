@@ -29,7 +29,7 @@ export interface Backlog {
    * @throws ProblemError `backlog-full`
    */
   admit(request: { tenantId: string; idempotencyKey: string }, isLaneFull?: boolean): Promise<void>;
-  /** Whether it was full when it last looked, just now. */
+  /** Whether it was full when it last looked; where that is not just now, it looks again meanwhile. */
   isFull(): boolean;
   /** For how long the scan should not miss what is accepted now, in ms, as it stands in a long line that moves. */
   startGraceMs(): number | undefined;
@@ -99,7 +99,7 @@ export function createBacklog(
 
 interface Sampler<T> {
   (): Promise<T>;
-  /** The last sample, while no new one is due. */
+  /** What is known at once: the last sample that is not too old, while a new one is taken where it is due. */
   last(): T | undefined;
 }
 
@@ -114,17 +114,13 @@ function createSampler<T>(now: () => number, take: () => Promise<T>): Sampler<T>
         return value;
       })
       .finally(() => (underWay = undefined)));
-  const age = (): number => (last ? now() - last.atMs : Infinity);
-  const sample = async (): Promise<T> => {
-    const ageMs = age();
-    if (ageMs < SAMPLE_MS) return last!.value;
-    const refreshed = refresh();
-    if (ageMs > STALE_MS) return refreshed;
+  const serve = (): T | undefined => {
+    const ageMs = last ? now() - last.atMs : Infinity;
     // whoever comes when it is too old hears of a ledger that does not answer
-    refreshed.catch(() => undefined);
-    return last!.value;
+    if (ageMs >= SAMPLE_MS && ageMs <= STALE_MS) refresh().catch(() => undefined);
+    return ageMs <= STALE_MS ? last?.value : undefined;
   };
-  return Object.assign(sample, { last: () => (age() < SAMPLE_MS ? last!.value : undefined) });
+  return Object.assign(async () => serve() ?? refresh(), { last: serve });
 }
 
 /** How many may wait, by the pace at which they are started. */

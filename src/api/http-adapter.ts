@@ -55,7 +55,12 @@ function createLook({ backlog, definitions, express }: ApiParts): (path: string)
     ['/v1/payments', payInvoice.type],
     ['/v1/registrations', registerUser.type],
   ]);
-  return (path) => (backlog.isFull() ? 'line' : express?.isFull(types.get(path) ?? '') ? 'lane' : undefined);
+  return (path) => {
+    const place = express?.placeFor(types.get(path) ?? '');
+    if (place === 'full') return 'lane';
+    // what goes straight through stands in no line
+    return place === undefined && backlog.isFull() ? 'line' : undefined;
+  };
 }
 
 function acceptJsonOnly(server: FastifyInstance): void {

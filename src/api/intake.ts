@@ -55,7 +55,11 @@ export class Intake {
   }: SagaRequest<Input>): Promise<AcceptedSaga> {
     const { backlog, ledger, starter, express, metrics } = this.parts;
     const { type, businessKey, plan } = definition;
-    await backlog.admit({ tenantId, idempotencyKey }, express?.isFull(type));
+    const admit = (place: 'free' | 'full' | undefined): Promise<void> =>
+      backlog.admit({ tenantId, idempotencyKey }, place === 'full');
+    const place = express?.placeFor(type);
+    // what goes straight through stands in no line
+    if (place !== 'free') await admit(place);
     const requestHash = hashOf({ type, body });
     const request: NewSaga = {
       id: sagaId(v7()),
@@ -67,12 +71,11 @@ export class Intake {
       plan,
       input,
       traceparent,
-      startGraceMs: backlog.startGraceMs(),
     };
     const inExpress = await express?.accept(request);
     // of many that came at once the lane took the first: the others must not flood the one that costs more
-    if (!inExpress && express?.isFull(type)) await backlog.admit({ tenantId, idempotencyKey }, true);
-    const saga = inExpress ?? (await ledger.acceptSaga(request));
+    if (!inExpress && place === 'free') await admit(express?.placeFor(type));
+    const saga = inExpress ?? (await ledger.acceptSaga({ ...request, startGraceMs: backlog.startGraceMs() }));
     if (saga.requestHash !== requestHash) {
       throw new ProblemError('idempotency-key-reused', 'this Idempotency-Key was accepted with another request');
     }

@@ -32,7 +32,7 @@ export interface ApiDefinitions {
 export type ApiStarter = Pick<SagaStarter, 'startSoon' | 'signalCancel' | 'signalNews' | 'operate' | 'isReachable'>;
 
 /** What the API asks of the express lane. */
-export type ApiExpress = Pick<ExpressLane, 'accept' | 'counts' | 'isFull'>;
+export type ApiExpress = Pick<ExpressLane, 'accept' | 'counts' | 'placeFor'>;
 
 /** What the API asks of the circuits. */
 export type ApiCircuits = Pick<Circuits, 'list'>;

@@ -1,8 +1,10 @@
 import { randomUUID } from 'node:crypto';
 import { acceptExpress } from '../../src/db/express.js';
+import { acceptSaga } from '../../src/db/saga-store.js';
 import { useDatabase } from '../support/databases.js';
 import { eventually } from '../support/eventually.js';
 import { openLane, startParticipant, type AnsweringParticipant, type TestLane } from '../support/express.js';
+import { newSaga } from '../support/sagas.js';
 import { GOOD_ORDER, postOrder, seed, startTestApi, type TestApi } from '../support/api.js';
 
 const database = useDatabase('producer');
@@ -107,4 +109,30 @@ test('of a burst that the lane has no place for the rest is refused, and does no
   await all;
   expect(answers.filter(({ status }) => status === 201)).toHaveLength(inside);
   expect(api.starter.started).toHaveLength(before);
+});
+
+test('what goes straight through stands in no line: a full one stops it only while the lane rests, and not its way back', async () => {
+  const full = await startTestApi(database.url, { express: lane, config: { backlog: 1 } });
+  try {
+    await acceptSaga(full.pool, newSaga());
+    const order = (): Promise<Response> => postOrder(full.url, { headers: WAIT });
+    expect((await order()).status).toBe(201);
+
+    participant.answers.set('inventory.deduct', { status: 503 });
+    const refusal = await eventually(async () => {
+      const answer = await order();
+      expect(answer.status).toBe(503);
+      return answer;
+    });
+    expect(refusal.headers.get('retry-after')).toBe('5');
+    expect(full.starter.started).toEqual([]);
+
+    participant.answers.clear();
+    await eventually(async () => expect((await order()).status).toBe(201));
+    await eventually(async () => {
+      for (let n = 0; n < 5; n += 1) expect((await order()).status).toBe(201);
+    });
+  } finally {
+    await full.stop();
+  }
 });

@@ -1,8 +1,10 @@
 import { spawn } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
 import { fileURLToPath } from 'node:url';
+import { setTimeout as pause } from 'node:timers/promises';
 import pg from 'pg';
 import { findFreePorts } from '../../src/dev/ports.js';
+import { withTransaction } from '../../src/db/pool.js';
 import type { Lane } from '../../src/saga/lane.js';
 import { eventually } from './eventually.js';
 import { createRunDatabases, startFaultServers, type FaultServers } from './faults/fault-servers.js';
@@ -20,6 +22,8 @@ export interface OverloadStand {
   untilSettled(): Promise<void>;
   /** Sagas that have completed, and sagas that are open. */
   count(): Promise<{ readonly settled: number; readonly open: number }>;
+  /** Lets every write of a saga wait for so long, in ms, as when the ledger's disk stands still. */
+  holdLedger(ms: number): Promise<void>;
   /** Of the process, in MB. */
   memoryMb(): number;
   stop(): Promise<void>;
@@ -64,6 +68,11 @@ async function openOn(servers: FaultServers, lane: Lane): Promise<OverloadStand>
     untilSettled: () =>
       eventually(async () => expect((await countSagas(pool)).open).toBe(0), { timeoutMs: 280_000, everyMs: 100 }),
     count: () => countSagas(pool),
+    holdLedger: (ms) =>
+      withTransaction(pool, async (client) => {
+        await client.query('lock table settle.saga in exclusive mode');
+        await pause(ms);
+      }),
     memoryMb: () => memoryMb(main.pid),
     stop: async () => {
       await pool.end();

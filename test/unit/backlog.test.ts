@@ -92,7 +92,7 @@ test('a ledger that is slow keeps no refusal waiting: few are looked up, and the
   expect(refused).toBe(100 - 16);
 });
 
-test('it says at once that it is full, as long as it has just looked, and how long a line lets the scan wait', async () => {
+test('it says at once whether it is full, and how long a line lets the scan wait', async () => {
   let nowMs = 0;
   let waiting = 0;
   let moves = false;
@@ -117,7 +117,40 @@ test('it says at once that it is full, as long as it has just looked, and how lo
   moves = true;
   expect(await seen(65)).toEqual([false, 15_000]);
   expect(await seen(300)).toEqual([true, 15_000]);
-  nowMs += 300;
+});
+
+test('that it was full goes on while it looks again, which being asked is enough for, but for two seconds at most', async () => {
+  let nowMs = 0;
+  let looks = 0;
+  let waiting = 10;
+  let answer = Promise.resolve();
+  const ledger = {
+    countWaiting: async () => {
+      looks += 1;
+      await answer;
+      return waiting;
+    },
+    lookAtWaiting: () => Promise.resolve({ atMs: nowMs, waiting: 0, left: 0 }),
+    isKeyKnown: () => Promise.resolve(true),
+  };
+  const backlog = createBacklog(ledger, 10, () => nowMs);
+  await backlog.admit(REQUEST);
+  nowMs += 249;
+  expect([backlog.isFull(), looks]).toEqual([true, 1]);
+  nowMs += 1;
+  waiting = 0;
+  expect([backlog.isFull(), backlog.isFull(), looks]).toEqual([true, true, 2]);
+  await new Promise((resolve) => setImmediate(resolve));
+  expect([backlog.isFull(), looks]).toEqual([false, 2]);
+
+  waiting = 10;
+  nowMs += 2_001;
+  await backlog.admit(REQUEST);
+  answer = Promise.reject(new Error('the ledger does not answer'));
+  nowMs += 2_000;
+  expect(backlog.isFull()).toBe(true);
+  await new Promise((resolve) => setImmediate(resolve));
+  nowMs += 1;
   expect(backlog.isFull()).toBe(false);
 });
 

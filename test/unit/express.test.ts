@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { createGate, type Gate, type Left } from '../../activities/express-gate.js';
+import { createGate, type Closed, type Gate, type Left } from '../../activities/express-gate.js';
 import { countLease, findingsOf, type Ride } from '../../activities/express-ride.js';
 import { runExpressStep, type StepTools } from '../../activities/express-steps.js';
 import { createSettleLine } from '../../activities/settle-line.js';
@@ -85,7 +85,7 @@ test('the gate bounds how many are inside: few at first, and 512 at the most, ho
     while (gate.enter() === undefined) inside += 1;
   };
   fill();
-  expect([inside, gate.isFull(), gate.enter()]).toEqual([64, true, 'full']);
+  expect([inside, gate.closed(), gate.enter()]).toEqual([64, 'full', 'full']);
   for (let n = 0; n < 1_000; n += 1) {
     gate.leave('well', 10);
     inside -= 1;
@@ -146,8 +146,32 @@ test('participants that are always slow are no reason to let in fewer, unless th
 });
 
 test('trouble that came late makes the gate let in fewer first: only of a few it says that their participants are ill', () => {
-  const { fill } = openGate();
-  expect([fill(1_500, 'troubled'), fill(1_500, 'troubled'), fill(1_500, 'troubled')]).toEqual([64, 45, 'resting']);
+  const { gate, fill } = openGate();
+  expect([fill(1_500, 'troubled'), fill(1_500, 'troubled')]).toEqual([64, 45]);
+  expect(gate.closed()).toBeDefined();
+});
+
+test('a rest that too many have brought has no place for a while, as the other lane can do less; one a second tries', () => {
+  const rest = (insideMs: number): ReturnType<typeof openGate> & { tries: () => Closed | 'let in' } => {
+    const stand = openGate();
+    for (let n = 0; n < 2; n += 1) stand.fill(insideMs, 'troubled');
+    const tries = (): Closed | 'let in' => {
+      const closed = stand.gate.enter();
+      if (!closed) stand.gate.leave('troubled', 1_500);
+      return closed ?? 'let in';
+    };
+    return { ...stand, tries };
+  };
+  const { pass, tries } = rest(1_500);
+  expect(tries()).toBe('full');
+  pass(700);
+  expect([tries(), tries()]).toEqual(['let in', 'full']);
+  pass(3_990);
+  expect([tries(), tries()]).toEqual(['let in', 'full']);
+  pass(10);
+  expect(tries()).toBe('resting');
+  // that trouble comes at once says that participants are ill
+  expect(rest(10).tries()).toBe('resting');
 });
 
 test.each(['one at a time', 'many at once'] as const)(
@@ -157,6 +181,11 @@ test.each(['one at a time', 'many at once'] as const)(
     if (how === 'many at once') {
       fillOften(10);
       expect(fill(1_500, 'troubled')).toBe(512);
+      // which looks like overload at first
+      expect(gate.enter()).toBe('full');
+      pass(5_000);
+      expect(gate.enter()).toBeUndefined();
+      gate.leave('troubled', 1_500);
     } else {
       for (let n = 0; n < 6; n += 1) {
         expect(gate.enter()).toBeUndefined();
