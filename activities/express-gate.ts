@@ -6,7 +6,7 @@ export type Left = 'well' | 'troubled' | 'neither';
 
 /** Lets the sagas of one type into the express lane, as long as that pays. */
 export interface Gate {
-  /** Why it would let nobody in just now. */
+  /** Why it would let nobody in just now; it remembers when somebody found it full. */
   closed(): Closed | undefined;
   /** Takes a place, unless it is closed. */
   enter(): Closed | undefined;
@@ -36,8 +36,9 @@ const MOST_EXCUSED = 128;
 /** While it rests one saga in this time tries whether all is well again. */
 const PROBE_MS = 1_000;
 /**
- * A rest that slow ones bring while more come than it lets in is one from overload, for so long, in ms: the other lane can do a
- * fraction of what this one can, and would take what those inside need to get well.
+ * A rest that slow ones bring while more come than it lets in is taken for one from overload, for so long, in ms: the other lane can
+ * do a fraction of what this one can, and would take what those inside need to get well. Participants that hang look the same:
+ * once none of those that try goes well, the other lane takes over when the time is up.
  */
 const OVERLOAD_MS = 5_000;
 
@@ -46,7 +47,7 @@ const OVERLOAD_MS = 5_000;
  * ```
  * open ──5 in a row had trouble──▶ resting: one a second is let in ──one goes well──▶ open
  * ```
- * For the others it is full in the first seconds of a rest that overload has brought.
+ * For all but that one it is full in the first seconds of a rest that overload has brought.
  * While it is open it lets in as many as get through without waiting for each other for long, found out by trying: one more for each
  * that is fast, a share fewer when one is slow. That too many are inside says nothing of the participants, so that trouble that comes
  * late makes it let in fewer first.
@@ -87,7 +88,8 @@ export function createGate(now: () => number = () => performance.now()): Gate {
     troubled += 1;
     if (troubled !== MOST_TROUBLED) return;
     probeAt = now() + PROBE_MS;
-    if (isSlow && now() - foundFullAt < PROBE_MS) fullUntil = now() + OVERLOAD_MS;
+    const isOverload = isSlow && now() - foundFullAt < PROBE_MS;
+    fullUntil = isOverload ? now() + OVERLOAD_MS : 0;
   };
   return {
     closed,

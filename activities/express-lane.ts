@@ -4,6 +4,7 @@ import type { Transaction } from '../src/db/pool.js';
 import type { AcceptedSaga, NewSaga } from '../src/db/saga-store.js';
 import { isDatabaseUnavailable } from '../src/db/unavailable.js';
 import type { SagaDefinition } from '../src/saga/define-saga.js';
+import type { Place } from '../src/saga/lane.js';
 import type { LocalWork } from '../src/saga/local-work.js';
 import { owedAfter, stepsOf, turningPoint, type PlanStep } from '../src/saga/plan.js';
 import { createGate, type Closed, type Gate } from './express-gate.js';
@@ -51,11 +52,8 @@ export interface ExpressLane {
    * @throws when the ledger does not answer
    */
   accept(saga: NewSaga): Promise<AcceptedSaga | undefined>;
-  /**
-   * What a saga of a type would find now: a place; none, as too many are on their way (`full`: then the other lane, which costs more,
-   * has none either); or nothing, as the other lane is to take it.
-   */
-  placeFor(type: string): 'free' | 'full' | undefined;
+  /** What a saga of a type would find now; undefined when the other lane is to take it. */
+  placeFor(type: string): Place | undefined;
   counts(): readonly ExpressCount[];
   /** Begins no more steps, hands over what is under way. */
   stop(): Promise<void>;

@@ -1,4 +1,6 @@
 import { setTimeout as pause } from 'node:timers/promises';
+import type { WaitingCount } from '../db/saga-scan.js';
+import type { Place } from '../saga/lane.js';
 import type { Ledger } from './ledger.js';
 import { ProblemError } from './problems.js';
 
@@ -26,11 +28,12 @@ export interface Backlog {
   /**
    * Lets a request in while there is room, and a repeated one as long as there is time to look whether it is: it adds nothing.
    *
+   * @param place what it finds in the express lane: what goes straight through is stopped by those only that the lane has given up
    * @throws ProblemError `backlog-full`
    */
-  admit(request: { tenantId: string; idempotencyKey: string }, isLaneFull?: boolean): Promise<void>;
+  admit(request: { tenantId: string; idempotencyKey: string }, place: Place | undefined): Promise<void>;
   /** Whether it was full when it last looked; where that is not just now, it looks again meanwhile. */
-  isFull(): boolean;
+  isFull(place: Place | undefined): boolean;
   /** For how long the scan should not miss what is accepted now, in ms, as it stands in a long line that moves. */
   startGraceMs(): number | undefined;
 }
@@ -50,6 +53,11 @@ export function laneFull(): ProblemError {
   return backlogFull('the express lane is full', 1);
 }
 
+/** How many wait, and how many may. */
+interface Look extends WaitingCount {
+  readonly paced: number;
+}
+
 type BacklogLedger = Pick<Ledger, 'countWaiting' | 'lookAtWaiting' | 'isKeyKnown'>;
 
 /**
@@ -66,13 +74,13 @@ export function createBacklog(
 ): Backlog {
   const findPaceLimit = createPace(ledger, { limit, now });
   const look = createSampler(now, async () => {
-    const [waiting, paced] = await Promise.all([ledger.countWaiting(limit), findPaceLimit()]);
-    return {
-      waiting,
-      isMoving: paced < limit,
-      problem: waiting >= paced ? `${paced} or more sagas wait to be started` : undefined,
-    };
+    const [count, paced] = await Promise.all([ledger.countWaiting(limit), findPaceLimit()]);
+    return { ...count, paced };
   });
+  const problemOf = ({ waiting, handedOver, paced }: Look, place: Place | undefined): string | undefined => {
+    const isFull = place === 'free' ? handedOver >= paced || waiting >= limit : waiting >= paced;
+    return isFull ? `${paced} or more sagas wait to be started` : undefined;
+  };
   let looks = 0;
   const isRepeated: BacklogLedger['isKeyKnown'] = async (request) => {
     if (looks >= MOST_LOOKS) return false;
@@ -83,16 +91,19 @@ export function createBacklog(
     return Promise.race([looking, pause(LOOK_MS, false)]);
   };
   return {
-    admit: async (request, isLaneFull = false) => {
-      const problem = isLaneFull ? undefined : (await look()).problem;
-      if (!isLaneFull && problem === undefined) return;
+    admit: async (request, place) => {
+      const problem = place === 'full' ? undefined : problemOf(await look(), place);
+      if (place !== 'full' && problem === undefined) return;
       if (await isRepeated(request)) return;
       throw problem === undefined ? laneFull() : lineFull(problem);
     },
-    isFull: () => look.last()?.problem !== undefined,
+    isFull: (place) => {
+      const last = look.last();
+      return last !== undefined && problemOf(last, place) !== undefined;
+    },
     startGraceMs: () => {
-      const { waiting = 0, isMoving = false } = look.last() ?? {};
-      return isMoving && waiting > LONG_LINE ? 1.5 * LONGEST_WAIT_MS : undefined;
+      const last = look.last();
+      return last && last.paced < limit && last.waiting > LONG_LINE ? 1.5 * LONGEST_WAIT_MS : undefined;
     },
   };
 }

@@ -5,7 +5,7 @@ import type { ApiExpress } from './parts.js';
 export function addExpressMetrics(registry: Registry, express: Pick<ApiExpress, 'counts'>): void {
   new Gauge({
     name: 'settle_express_sagas_total',
-    help: 'Sagas of the express lane: completed in it, refused at once, handed over to a workflow (why), or not taken in (full, resting, failed).',
+    help: 'Sagas of the express lane: completed in it, refused at once, handed over to a workflow (why), or not taken in (resting, failed, or full of those that had come so far).',
     labelNames: ['type', 'ending'],
     registers: [registry],
     collect() {

@@ -57,9 +57,7 @@ function createLook({ backlog, definitions, express }: ApiParts): (path: string)
   ]);
   return (path) => {
     const place = express?.placeFor(types.get(path) ?? '');
-    if (place === 'full') return 'lane';
-    // what goes straight through stands in no line
-    return place === undefined && backlog.isFull() ? 'line' : undefined;
+    return place === 'full' ? 'lane' : backlog.isFull(place) ? 'line' : undefined;
   };
 }
 

@@ -3,6 +3,7 @@ import { v7 } from 'uuid';
 import type { AcceptedSaga, NewSaga } from '../db/saga-store.js';
 import type { EffectEnd } from '../db/saga-queries.js';
 import { effectKey, sagaId } from '../saga/ids.js';
+import type { Place } from '../saga/lane.js';
 import { allSteps } from '../saga/plan.js';
 import { hashOf } from './canonical-json.js';
 import type { WaitOptions } from './ledger-watcher.js';
@@ -55,11 +56,8 @@ export class Intake {
   }: SagaRequest<Input>): Promise<AcceptedSaga> {
     const { backlog, ledger, starter, express, metrics } = this.parts;
     const { type, businessKey, plan } = definition;
-    const admit = (place: 'free' | 'full' | undefined): Promise<void> =>
-      backlog.admit({ tenantId, idempotencyKey }, place === 'full');
-    const place = express?.placeFor(type);
-    // what goes straight through stands in no line
-    if (place !== 'free') await admit(place);
+    const admit = (place: Place | undefined): Promise<void> => backlog.admit({ tenantId, idempotencyKey }, place);
+    await admit(express?.placeFor(type));
     const requestHash = hashOf({ type, body });
     const request: NewSaga = {
       id: sagaId(v7()),
@@ -73,8 +71,8 @@ export class Intake {
       traceparent,
     };
     const inExpress = await express?.accept(request);
-    // of many that came at once the lane took the first: the others must not flood the one that costs more
-    if (!inExpress && place === 'free') await admit(express?.placeFor(type));
+    // it takes the other lane after all, unless this one has filled up meanwhile: what that has no place for must not flood the other
+    if (express && !inExpress) await admit(express.placeFor(type) === 'full' ? 'full' : undefined);
     const saga = inExpress ?? (await ledger.acceptSaga({ ...request, startGraceMs: backlog.startGraceMs() }));
     if (saga.requestHash !== requestHash) {
       throw new ProblemError('idempotency-key-reused', 'this Idempotency-Key was accepted with another request');

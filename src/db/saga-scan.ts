@@ -37,17 +37,24 @@ export async function claimDueSagas(pool: pg.Pool, limit: number): Promise<reado
   return rows;
 }
 
-/** How many sagas wait for a workflow, new ones and those that the express lane has given up, counted no further than `atMost`. */
-export async function countWaiting(pool: pg.Pool, atMost: number): Promise<number> {
-  const { rows } = await pool.query<{ count: number }>(
-    `select count(*) from (
-       select from settle.saga where state = 'accepted'
+/** How many sagas wait for a workflow. */
+export interface WaitingCount {
+  readonly waiting: number;
+  /** Of those, the ones that the express lane has given up. */
+  readonly handedOver: number;
+}
+
+/** Counts them no further than `atMost`. */
+export async function countWaiting(pool: pg.Pool, atMost: number): Promise<WaitingCount> {
+  const { rows } = await pool.query<WaitingCount>(
+    `select count(*) as waiting, count(*) filter (where is_handed_over) as "handedOver" from (
+       select true as is_handed_over from settle.saga where state = 'running' and handed_over_at is not null
        union all
-       select from settle.saga where state = 'running' and handed_over_at is not null
+       select false from settle.saga where state = 'accepted'
        limit $1) as waiting`,
     [atMost],
   );
-  return rows[0]!.count;
+  return rows[0]!;
 }
 
 /** By then an acceptance can be seen by all. */

@@ -8,6 +8,12 @@ import { allSteps } from './plan.js';
 export const LANES = ['workflow', 'express'] as const;
 export type Lane = (typeof LANES)[number];
 
+/**
+ * What a new saga finds in the express lane: a place, or none, as too many are on their way; then the other lane, which costs more, has
+ * none either.
+ */
+export type Place = 'free' | 'full';
+
 /** Why a definition cannot run in the express lane, and what that lane can hold; undefined when it can. */
 export function whyNotExpress({ plan, code }: Pick<SagaDefinition, 'plan' | 'code'>): string | undefined {
   const [first] = plan.items;

@@ -64,9 +64,9 @@ test('the express lane gets back to it while the storm lasts, after the ledger h
   try {
     const peak = await findPeak(stand, BURSTS.express);
     const before = await stand.count();
-    const offered = stand.offer({ seconds: 24, rate: Math.ceil(TIMES * peak) });
+    const offered = stand.offer({ seconds: 28, rate: Math.ceil(TIMES * peak) });
     await pause(5_000);
-    await stand.holdLedger(4_500);
+    await stand.holdLedger(3_500);
     await pause(7_000);
     const held = await stand.count();
     await pause(5_000);

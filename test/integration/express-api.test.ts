@@ -1,10 +1,9 @@
 import { randomUUID } from 'node:crypto';
 import { acceptExpress } from '../../src/db/express.js';
-import { acceptSaga } from '../../src/db/saga-store.js';
+import type { Wrap } from '../../src/saga/wrap.js';
 import { useDatabase } from '../support/databases.js';
 import { eventually } from '../support/eventually.js';
 import { openLane, startParticipant, type AnsweringParticipant, type TestLane } from '../support/express.js';
-import { newSaga } from '../support/sagas.js';
 import { GOOD_ORDER, postOrder, seed, startTestApi, type TestApi } from '../support/api.js';
 
 const database = useDatabase('producer');
@@ -112,26 +111,38 @@ test('of a burst that the lane has no place for the rest is refused, and does no
 });
 
 test('what goes straight through stands in no line: a full one stops it only while the lane rests, and not its way back', async () => {
-  const full = await startTestApi(database.url, { express: lane, config: { backlog: 1 } });
+  const wrap: Wrap = (_name, port) =>
+    'countWaiting' in port ? { ...port, countWaiting: () => Promise.resolve({ waiting: 300, handedOver: 0 }) } : port;
+  const full = await startTestApi(database.url, { express: lane, wrap });
+  const order = async (): Promise<[number, string | null]> => {
+    const { status, headers } = await postOrder(full.url, { headers: WAIT });
+    return [status, headers.get('retry-after')];
+  };
   try {
-    await acceptSaga(full.pool, newSaga());
-    const order = (): Promise<Response> => postOrder(full.url, { headers: WAIT });
-    expect((await order()).status).toBe(201);
-
+    await eventually(async () => expect(await order()).toEqual([201, null]));
     participant.answers.set('inventory.deduct', { status: 503 });
-    const refusal = await eventually(async () => {
-      const answer = await order();
-      expect(answer.status).toBe(503);
-      return answer;
-    });
-    expect(refusal.headers.get('retry-after')).toBe('5');
+    await eventually(async () => expect(await order()).toEqual([503, '5']));
     expect(full.starter.started).toEqual([]);
-
     participant.answers.clear();
-    await eventually(async () => expect((await order()).status).toBe(201));
     await eventually(async () => {
-      for (let n = 0; n < 5; n += 1) expect((await order()).status).toBe(201);
+      for (let n = 0; n < 5; n += 1) expect(await order()).toEqual([201, null]);
     });
+  } finally {
+    await full.stop();
+  }
+});
+
+test('what the lane gives up counts: while no workflow is started no more come in than may wait, also where each is rejected', async () => {
+  participant.answers.set('inventory.deduct', { status: 409, body: { code: 'sold-out', message: 'sold out' } });
+  const full = await startTestApi(database.url, { express: lane, config: { backlog: 40 } });
+  try {
+    let accepted = 0;
+    await eventually(async () => {
+      const { status, headers } = await postOrder(full.url, { headers: WAIT });
+      if (status === 201) accepted += 1;
+      expect([status, headers.get('retry-after')]).toEqual([503, '5']);
+    });
+    expect(accepted).toBeGreaterThan(0);
   } finally {
     await full.stop();
   }

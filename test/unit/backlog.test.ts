@@ -12,7 +12,7 @@ function openBacklog(limit: number): {
   let nowMs = 1_000_000;
   let waiting: number[] = [];
   const ledger = {
-    countWaiting: (atMost: number) => Promise.resolve(Math.min(atMost, waiting.length)),
+    countWaiting: (atMost: number) => Promise.resolve({ waiting: Math.min(atMost, waiting.length), handedOver: 0 }),
     lookAtWaiting: (lastMs: number, atMost: number) => {
       const until = (ms: number): number => Math.min(atMost, waiting.filter((at) => at <= ms - 2_000).length);
       return Promise.resolve({ atMs: nowMs, waiting: until(nowMs), left: until(lastMs) });
@@ -25,7 +25,7 @@ function openBacklog(limit: number): {
     start: (count) => void (waiting = waiting.slice(count)),
     pass: async (ms) => {
       nowMs += ms;
-      return backlog.admit(REQUEST).then(
+      return backlog.admit(REQUEST, undefined).then(
         () => true,
         (error: unknown) => {
           if (!(error instanceof ProblemError)) throw error;
@@ -74,7 +74,7 @@ test('a ledger that is slow keeps no refusal waiting: few are looked up, and the
   const never = new Promise<never>(() => undefined);
   let isSlow = false;
   const ledger = {
-    countWaiting: () => (isSlow ? never : Promise.resolve(10)),
+    countWaiting: () => (isSlow ? never : Promise.resolve({ waiting: 10, handedOver: 0 })),
     lookAtWaiting: () => Promise.resolve({ atMs: nowMs, waiting: 0, left: 0 }),
     isKeyKnown: () => {
       looks += 1;
@@ -82,11 +82,11 @@ test('a ledger that is slow keeps no refusal waiting: few are looked up, and the
     },
   };
   const backlog = createBacklog(ledger, 10, () => nowMs);
-  await expect(backlog.admit(REQUEST)).rejects.toBeInstanceOf(ProblemError);
+  await expect(backlog.admit(REQUEST, undefined)).rejects.toBeInstanceOf(ProblemError);
   isSlow = true;
   nowMs += 1_000;
   let refused = 0;
-  for (let n = 0; n < 100; n += 1) void backlog.admit(REQUEST).catch(() => (refused += 1));
+  for (let n = 0; n < 100; n += 1) void backlog.admit(REQUEST, undefined).catch(() => (refused += 1));
   await new Promise((resolve) => setImmediate(resolve));
   expect(looks).toBe(1 + 16);
   expect(refused).toBe(100 - 16);
@@ -97,7 +97,7 @@ test('it says at once whether it is full, and how long a line lets the scan wait
   let waiting = 0;
   let moves = false;
   const ledger = {
-    countWaiting: () => Promise.resolve(waiting),
+    countWaiting: () => Promise.resolve({ waiting, handedOver: 0 }),
     lookAtWaiting: () => Promise.resolve({ atMs: nowMs, waiting: 10, left: moves ? 5 : 10 }),
     isKeyKnown: () => Promise.resolve(true),
   };
@@ -105,11 +105,11 @@ test('it says at once whether it is full, and how long a line lets the scan wait
   const seen = async (count: number): Promise<unknown> => {
     nowMs += 300;
     waiting = count;
-    await backlog.admit(REQUEST);
-    await backlog.admit(REQUEST);
-    return [backlog.isFull(), backlog.startGraceMs()];
+    await backlog.admit(REQUEST, undefined);
+    await backlog.admit(REQUEST, undefined);
+    return [backlog.isFull(undefined), backlog.startGraceMs()];
   };
-  expect([backlog.isFull(), backlog.startGraceMs()]).toEqual([false, undefined]);
+  expect([backlog.isFull(undefined), backlog.startGraceMs()]).toEqual([false, undefined]);
   expect(await seen(0)).toEqual([false, undefined]);
   // nothing is started any more: what is lost is to be found soon
   nowMs += 4_000;
@@ -128,39 +128,66 @@ test('that it was full goes on while it looks again, which being asked is enough
     countWaiting: async () => {
       looks += 1;
       await answer;
-      return waiting;
+      return { waiting, handedOver: 0 };
     },
     lookAtWaiting: () => Promise.resolve({ atMs: nowMs, waiting: 0, left: 0 }),
     isKeyKnown: () => Promise.resolve(true),
   };
   const backlog = createBacklog(ledger, 10, () => nowMs);
-  await backlog.admit(REQUEST);
+  await backlog.admit(REQUEST, undefined);
   nowMs += 249;
-  expect([backlog.isFull(), looks]).toEqual([true, 1]);
+  expect([backlog.isFull(undefined), looks]).toEqual([true, 1]);
   nowMs += 1;
   waiting = 0;
-  expect([backlog.isFull(), backlog.isFull(), looks]).toEqual([true, true, 2]);
+  expect([backlog.isFull(undefined), backlog.isFull(undefined), looks]).toEqual([true, true, 2]);
   await new Promise((resolve) => setImmediate(resolve));
-  expect([backlog.isFull(), looks]).toEqual([false, 2]);
+  expect([backlog.isFull(undefined), looks]).toEqual([false, 2]);
 
   waiting = 10;
   nowMs += 2_001;
-  await backlog.admit(REQUEST);
+  await backlog.admit(REQUEST, undefined);
   answer = Promise.reject(new Error('the ledger does not answer'));
   nowMs += 2_000;
-  expect(backlog.isFull()).toBe(true);
+  expect(backlog.isFull(undefined)).toBe(true);
   await new Promise((resolve) => setImmediate(resolve));
   nowMs += 1;
-  expect(backlog.isFull()).toBe(false);
+  expect(backlog.isFull(undefined)).toBe(false);
 });
 
 test('a refusal waits no longer than a moment for the look whether it is a repetition', async () => {
   const ledger = {
-    countWaiting: () => Promise.resolve(10),
+    countWaiting: () => Promise.resolve({ waiting: 10, handedOver: 0 }),
     lookAtWaiting: () => Promise.resolve({ atMs: 0, waiting: 0, left: 0 }),
     isKeyKnown: () => new Promise<never>(() => undefined),
   };
   const begunAt = performance.now();
-  await expect(createBacklog(ledger, 10).admit(REQUEST)).rejects.toBeInstanceOf(ProblemError);
+  await expect(createBacklog(ledger, 10).admit(REQUEST, undefined)).rejects.toBeInstanceOf(ProblemError);
   expect(performance.now() - begunAt).toBeLessThan(5_000);
+});
+
+test('what finds a place in the express lane waits for none but those that the lane has given up, and for the limit', async () => {
+  let nowMs = 0;
+  let count = { waiting: 0, handedOver: 0 };
+  const ledger = {
+    countWaiting: () => Promise.resolve(count),
+    lookAtWaiting: () => Promise.resolve({ atMs: nowMs, waiting: 0, left: 0 }),
+    isKeyKnown: () => Promise.resolve(false),
+  };
+  const backlog = createBacklog(ledger, 1_000, () => nowMs);
+  const letsIn = async (waiting: number, handedOver: number): Promise<unknown> => {
+    count = { waiting, handedOver };
+    nowMs += 3_000;
+    const places = [undefined, 'free', 'full'] as const;
+    const admitted = await Promise.allSettled(places.map((place) => backlog.admit(REQUEST, place)));
+    expect(admitted.slice(0, 2).map(({ status }) => status === 'rejected')).toEqual(
+      places.slice(0, 2).map((place) => backlog.isFull(place)),
+    );
+    return admitted.map((each) => (each.status === 'fulfilled' ? 'in' : (each.reason as Error).message));
+  };
+  const line = '256 or more sagas wait to be started';
+  const lane = 'the express lane is full';
+  expect(await letsIn(255, 255)).toEqual(['in', 'in', lane]);
+  expect(await letsIn(999, 255)).toEqual([line, 'in', lane]);
+  expect(await letsIn(256, 256)).toEqual([line, line, lane]);
+  expect(await letsIn(1_000, 0)).toEqual([line, line, lane]);
 });

@@ -174,6 +174,18 @@ test('a rest that too many have brought has no place for a while, as the other l
   expect(rest(10).tries()).toBe('resting');
 });
 
+test('what a rest was for ends with it: participants that fail at once after overload send sagas to the other lane', () => {
+  const { gate, pass, fill } = openGate();
+  for (let n = 0; n < 2; n += 1) fill(1_500, 'troubled');
+  expect(gate.closed()).toBe('full');
+  pass(1_000);
+  expect(gate.enter()).toBeUndefined();
+  gate.leave('well', 10);
+  expect(gate.closed()).toBeUndefined();
+  fill(10, 'troubled');
+  expect(gate.closed()).toBe('resting');
+});
+
 test.each(['one at a time', 'many at once'] as const)(
   'the gate rests soon when a participant hangs, %s, whatever is refused or repeated meanwhile',
   (how) => {
