@@ -43,6 +43,27 @@ describe.each(['workflow', 'express'] as const)('on the %s lane', (lane) => {
   const untilSettled = (timeoutMs: number): Promise<void> =>
     eventually(async () => expect(await ask(ORDER_ENDS)).toMatchObject({ open: 0 }), { timeoutMs });
 
+  const untilNoMoreBegin = async (): Promise<void> => {
+    let seen: unknown;
+    const look = async (): Promise<void> => {
+      const before = seen;
+      expect((seen = await ask(WAITING))).toEqual(before);
+    };
+    await eventually(look, { everyMs: 2_000 });
+  };
+
+  /** What payments of invoices take from here on, one after the other, in ms. */
+  const payAll = async (first: number): Promise<number[]> => {
+    const times: number[] = [];
+    for (let n = first; n < first + PAYMENTS; n += 1) {
+      const begunAt = performance.now();
+      const { body } = await stack.office.pay({ invoiceId: `i-${n}` });
+      expect(await stack.office.settled(body.sagaId)).toMatchObject({ state: 'completed' });
+      times.push(Math.round(performance.now() - begunAt));
+    }
+    return times;
+  };
+
   const ofLane = ILL.filter(([each]) => each === lane).map(([, status]) => status);
   test.each(ofLane)(
     'an ill participant (%d) gets one message a second, and all goes on when it is back',
@@ -85,23 +106,23 @@ describe.each(['workflow', 'express'] as const)('on the %s lane', (lane) => {
 
   test('orders that wait for a participant that hangs do not hold up payments, which need another', async () => {
     const before = (await ask<{ completed: number }>(ORDER_ENDS)).completed;
+    const alone = median(await payAll(1));
     const letGo = stack.inventory.hold('inventory.deduct');
     const waiting = await orders(ORDERS);
-    const times: number[] = [];
-    for (let n = 1; n <= PAYMENTS; n += 1) {
-      const begunAt = performance.now();
-      const { body } = await stack.office.pay({ invoiceId: `i-${n}` });
-      expect(await stack.office.settled(body.sagaId)).toMatchObject({ state: 'completed' });
-      times.push(Math.round(performance.now() - begunAt));
-    }
-    process.stdout.write(`payments meanwhile: ${times.join(', ')} ms\n`);
+    // starting so many takes the machine, whatever they wait for then
+    await untilNoMoreBegin();
+    const times = await payAll(1 + PAYMENTS);
+    process.stdout.write(`payments meanwhile: ${times.join(', ')} ms, alone ${alone} ms\n`);
     expect(await ask(ORDER_ENDS)).toMatchObject({ open: waiting.length });
-    expect(times.toSorted((a, b) => a - b)[PAYMENTS / 2]).toBeLessThan(1_000);
+    // those that hang keep what they hold for seconds
+    expect(median(times)).toBeLessThan(Math.max(1_000, 4 * alone));
     letGo();
     await untilSettled(120_000);
     expect(await ask(ORDER_ENDS)).toEqual({ completed: before + ORDERS, open: 0 });
   });
 });
+
+const median = (times: number[]): number => times.toSorted((a, b) => a - b)[times.length / 2]!;
 
 /** How often the worker has logged that a participant is back. */
 const countBack = (log: string): number => log.split('a participant answers again').length;

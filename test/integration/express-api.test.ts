@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { acceptExpress } from '../../src/db/express.js';
+import { countWaiting } from '../../src/db/saga-scan.js';
 import type { Wrap } from '../../src/saga/wrap.js';
 import { useDatabase } from '../support/databases.js';
 import { eventually } from '../support/eventually.js';
@@ -134,7 +135,8 @@ test('what goes straight through stands in no line: a full one stops it only whi
 
 test('what the lane gives up counts: while no workflow is started no more come in than may wait, also where each is rejected', async () => {
   participant.answers.set('inventory.deduct', { status: 409, body: { code: 'sold-out', message: 'sold out' } });
-  const full = await startTestApi(database.url, { express: lane, config: { backlog: 40 } });
+  const { waiting } = await countWaiting(api.pool, 10_000);
+  const full = await startTestApi(database.url, { express: lane, config: { backlog: waiting + 40 } });
   try {
     let accepted = 0;
     await eventually(async () => {
